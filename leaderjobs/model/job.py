@@ -1,0 +1,121 @@
+"""Queued work: a job, its states, and how one attempt at it ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import TypeAlias
+
+PRIORITIES = range(10)
+"""0 runs first, 9 last."""
+DEFAULT_PRIORITY = 5
+
+
+class JobState(StrEnum):
+    """The River/Oban set, and `uncertain` for an operation whose outcome only evidence can settle."""
+
+    SCHEDULED = "scheduled"
+    AVAILABLE = "available"
+    RUNNING = "running"
+    RETRYABLE = "retryable"
+    COMPLETED = "completed"
+    DISCARDED = "discarded"
+    CANCELLED = "cancelled"
+    UNCERTAIN = "uncertain"
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing moves the job on by itself any more."""
+        return self in _FINAL
+
+
+_FINAL = frozenset({JobState.COMPLETED, JobState.DISCARDED, JobState.CANCELLED})
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What the running attempt has committed so far."""
+
+    stream: str = ""
+    pages: int = 0
+    rows: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """A request to run `target` (a sync by name); `key` makes it unique among jobs not yet final."""
+
+    target: str
+    connection: str
+    streams: tuple[str, ...]
+    key: str | None = None
+    at: datetime | None = None
+    """Not before this instant; None means now, by the database's clock."""
+    delay: timedelta | None = None
+    """Not before this long from now, by the database's clock; excludes `at`."""
+    priority: int = DEFAULT_PRIORITY
+    max_attempts: int = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One queued execution, as stored."""
+
+    id: int
+    target: str
+    connection: str
+    streams: tuple[str, ...]
+    state: JobState
+    key: str | None
+    priority: int
+    attempt: int
+    max_attempts: int
+    scheduled_at: datetime
+    created_at: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    term: int | None = None
+    member: str | None = None
+    error: str | None = None
+    progress: Progress = field(default_factory=Progress)
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """The attempt did all of its work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """The attempt failed in a way that may pass; run again after `delay`, until attempts are spent."""
+
+    delay: timedelta
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A person must act: the job waits, and so does everything else of its connection.
+
+    The hold is probed again after `delay`, so mending the account is enough; no attempt is spent.
+    """
+
+    delay: timedelta
+    code: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Discard:
+    """The attempt failed for good."""
+
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class GiveBack:
+    """The attempt was interrupted through no fault of the job: it is available again, unspent (I7)."""
+
+
+Outcome: TypeAlias = Completed | Retry | Hold | Discard | GiveBack

@@ -1,0 +1,111 @@
+"""Values that have a text form of their own in the configuration: secrets, durations, rates.
+
+Each type has `parse`, which takes what the TOML reader or an environment variable gave and raises
+ValueError with a sentence that names what is allowed; the configuration adds file, line and value.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Self
+
+from leaderjobs.errors import ConfigError
+
+MOST_SECRET_BYTES = 64 * 1024
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_PARTS = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_RATE = re.compile(r"(\d{1,9})/(s|min|h)")
+_RATE_SECONDS = {"s": 1, "min": 60, "h": 3600}
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A value that is shown nowhere: a literal of the file, an environment variable, or a file's text.
+
+    Variables and files are read when the value is used, so a rotated file needs no restart.
+    """
+
+    literal: str | None = field(default=None, repr=False)
+    env: str | None = None
+    file: Path | None = None
+
+    @classmethod
+    def parse(cls, value: object) -> Self:
+        """From a string, `{ env = "NAME" }` or `{ file = "/path" }`."""
+        match value:
+            case str() if value and "\0" not in value:
+                return cls(literal=value)
+            case {"env": str(name), **rest} if name and not rest and not set(name) & set("=\0"):
+                return cls(env=name)
+            case {"file": str(name), **rest} if name and not rest and "\0" not in name:
+                return cls(file=Path(name).expanduser())
+        raise ValueError('allowed: a non-empty string, { env = "NAME" } or { file = "/path" }')
+
+    def reveal(self, environ: Mapping[str, str] | None = None) -> str:
+        """The value itself; ConfigError when the variable or file is missing, empty or too large."""
+        if self.literal is not None:
+            return self.literal
+        if self.env is not None:
+            found = (os.environ if environ is None else environ).get(self.env, "")
+            if not found:
+                raise ConfigError(f"environment variable {self.env} is not set; set it, or name another")
+            return found
+        return self._from_file(self.file or Path())
+
+    @staticmethod
+    def _from_file(path: Path) -> str:
+        try:
+            with path.open("rb") as handle:
+                raw = handle.read(MOST_SECRET_BYTES + 1)
+            text = raw.decode().strip()
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or "not UTF-8 text"
+            raise ConfigError(f"secret file {path} cannot be read: {why}") from None
+        if not text or len(raw) > MOST_SECRET_BYTES:
+            raise ConfigError(f"secret file {path} is empty or larger than {MOST_SECRET_BYTES} bytes")
+        return text
+
+    def __str__(self) -> str:
+        """Where the value comes from, never the value."""
+        return f"environment variable {self.env}" if self.env else f"file {self.file}" if self.file else "***"
+
+
+class Duration(timedelta):
+    """A span of time written as `15s`, `250ms`, `1h30m`; behaves as the timedelta it is.
+
+    >>> Duration.parse("1m30s") == timedelta(seconds=90)
+    True
+    """
+
+    @classmethod
+    def parse(cls, value: object) -> Self:
+        """From text such as `15s`; a bare number is refused because its unit would be a guess."""
+        if isinstance(value, str):
+            text = value.strip()
+            parts = _PARTS.findall(text)
+            if parts and "".join(number + unit for number, unit in parts) == text:
+                seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
+                if seconds <= 366 * 86400:
+                    return cls(seconds=seconds)
+        raise ValueError('allowed: a number and a unit (ms, s, m, h, d), such as "15s" or "1h30m", up to 366d')
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """At most `count` in every `per`, written as `50/min`."""
+
+    count: int
+    per: timedelta
+
+    @classmethod
+    def parse(cls, value: object) -> Self:
+        """From text such as `50/min`."""
+        found = _RATE.fullmatch(value.strip()) if isinstance(value, str) else None
+        if found and int(found[1]) > 0:
+            return cls(int(found[1]), timedelta(seconds=_RATE_SECONDS[found[2]]))
+        raise ValueError('allowed: a whole number per s, min or h, such as "50/min"')
