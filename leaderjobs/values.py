@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Self
@@ -23,16 +22,36 @@ _RATE = re.compile(r"(\d{1,9})/(s|min|h)")
 _RATE_SECONDS = {"s": 1, "min": 60, "h": 3600}
 
 
-@dataclass(frozen=True, slots=True)
 class Secret:
     """A value that is shown nowhere: a literal of the file, an environment variable, or a file's text.
 
     Variables and files are read when the value is used, so a rotated file needs no restart.
+    Not a dataclass, and nor is Rate: msgspec would decode those by itself and never call `parse`.
     """
 
-    literal: str | None = field(default=None, repr=False)
-    env: str | None = None
-    file: Path | None = None
+    __slots__ = ("env", "file", "literal")
+
+    def __init__(
+        self, *, literal: str | None = None, env: str | None = None, file: Path | None = None
+    ) -> None:
+        """Exactly one of the three is given."""
+        self.literal = literal
+        self.env = env
+        self.file = file
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both come from the same place; values of variables and files are not read."""
+        if not isinstance(other, Secret):
+            return NotImplemented
+        return (self.literal, self.env, self.file) == (other.literal, other.env, other.file)
+
+    def __hash__(self) -> int:
+        """Consistent with equality."""
+        return hash((self.literal, self.env, self.file))
+
+    def __repr__(self) -> str:
+        """As `str`: where it comes from, never the value."""
+        return f"Secret({self})"
 
     @classmethod
     def parse(cls, value: object) -> Self:
@@ -95,12 +114,29 @@ class Duration(timedelta):
         raise ValueError('allowed: a number and a unit (ms, s, m, h, d), such as "15s" or "1h30m", up to 366d')
 
 
-@dataclass(frozen=True, slots=True)
 class Rate:
     """At most `count` in every `per`, written as `50/min`."""
 
-    count: int
-    per: timedelta
+    __slots__ = ("count", "per")
+
+    def __init__(self, count: int, per: timedelta) -> None:
+        """`count` of at least 1."""
+        self.count = count
+        self.per = per
+
+    def __eq__(self, other: object) -> bool:
+        """By value."""
+        if not isinstance(other, Rate):
+            return NotImplemented
+        return (self.count, self.per) == (other.count, other.per)
+
+    def __hash__(self) -> int:
+        """Consistent with equality."""
+        return hash((self.count, self.per))
+
+    def __repr__(self) -> str:
+        """For people."""
+        return f"Rate({self.count} per {self.per})"
 
     @classmethod
     def parse(cls, value: object) -> Self:
