@@ -59,3 +59,5 @@ class LeaderInfo:
     trusted_for: float
     """Seconds of trust left at `heartbeat_at`."""
     token: int = 0
+    notes: tuple[str, ...] = ()
+    """What the leader wants people to know, for instance that the database has lost commits."""

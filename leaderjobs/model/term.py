@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from leaderjobs.errors import LeadershipLost
 
@@ -29,9 +29,11 @@ class Term:
     cluster: str
     partition: int
     number: int
+    """0 between the claim and the raise of the fence; set once, before anything may run under the term."""
     token: int
     origin: str
     member: str
+    began_at: datetime
     session_timeout: timedelta
     elapsed: Callable[[], float]
     """The deadline clock (`clock.elapsed`, or a test's)."""

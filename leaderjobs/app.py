@@ -1,0 +1,264 @@
+"""The composition root: the only file that names concrete backends, each imported where it is chosen.
+
+Every command builds what it needs from here and closes it: `servers` finds (or starts) the coordinator
+and the database, the rest are constructors.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import socket
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from leaderjobs import __version__, clock
+from leaderjobs.errors import ConfigError, EmbeddedError, UsageError
+from leaderjobs.model.member import Member
+
+if TYPE_CHECKING:
+    from leaderjobs.config import Settings
+    from leaderjobs.connectors.base import Connector
+    from leaderjobs.coordination.base import Coordinator
+    from leaderjobs.engine.stores import Stores
+    from leaderjobs.engine.worker import Worker
+    from leaderjobs.model.event import Emit
+    from leaderjobs.model.report import StatusReport
+    from leaderjobs.store.pool import Database
+
+OBSERVER_TIMEOUT = timedelta(seconds=10)
+"""Session timeout asked for by commands that only look; they close their session when done."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Servers:
+    """Where the coordinator and the database are; the URLs may hold passwords, so there is no repr."""
+
+    coordinator: str
+    database: str
+    embedded_database: bool
+
+
+def servers(settings: Settings, *, start: bool) -> Servers:
+    """The configured servers, or the embedded pair where one is left out.
+
+    With `start` the embedded pair is started when it is not running; without, EmbeddedError says how to.
+    """
+    coordinator, database = settings.cluster.coordinator, settings.cluster.database
+    if coordinator is not None and database is not None:
+        return Servers(coordinator.reveal(), database.reveal(), embedded_database=False)
+    from leaderjobs.embedded import dev
+
+    directory = dev.default_directory()
+    pair = dev.start(directory) if start else dev.status(directory)
+    if pair is None:
+        raise EmbeddedError("the embedded servers are not running; start them with: leaderjobs dev start")
+    return Servers(
+        coordinator.reveal() if coordinator else pair.coordinator_url,
+        database.reveal() if database else pair.database_url,
+        embedded_database=database is None,
+    )
+
+
+def coordinator(settings: Settings, found: Servers, *, guid: str = "", timeout: timedelta) -> Coordinator:
+    """A session-to-be with the coordinator that the URL names."""
+    kind = found.coordinator.partition("://")[0]
+    if kind == "zookeeper":
+        from leaderjobs.coordination.zookeeper import ZooKeeperCoordinator
+
+        return ZooKeeperCoordinator(
+            found.coordinator, settings.cluster.name, guid or uuid.uuid4().hex, timeout
+        )
+    raise ConfigError(f"coordinator = {kind}://…: allowed: zookeeper://")
+
+
+def database(found: Servers, application: str) -> Database:
+    """Connections-to-be to Postgres; the embedded database is brought to the newest schema first."""
+    from leaderjobs.store.migrate import Migrations
+    from leaderjobs.store.pool import Database
+
+    made = Database(found.database, application=application)
+    if found.embedded_database:
+        Migrations(made).apply()
+    return made
+
+
+def stores(made: Database, cluster: str) -> Stores:
+    """The nouns kept in the database."""
+    from leaderjobs.engine.stores import Stores
+    from leaderjobs.store.batches import Batches
+    from leaderjobs.store.holds import Holds
+    from leaderjobs.store.jobs import Jobs
+    from leaderjobs.store.markers import Markers
+    from leaderjobs.store.tables import Tables
+    from leaderjobs.store.terms import Terms
+
+    return Stores(
+        database=made,
+        terms=Terms(made, cluster),
+        jobs=Jobs(made, cluster),
+        markers=Markers(made, cluster),
+        batches=Batches(made, cluster),
+        holds=Holds(made, cluster),
+        tables=Tables(made),
+    )
+
+
+@contextmanager
+def opened_stores(settings: Settings, *, start: bool = True) -> Iterator[Stores]:
+    """The stores of a configured cluster, checked against the schema, closed at the end."""
+    from leaderjobs.store.migrate import Migrations
+
+    made = database(servers(settings, start=start), "leaderjobs")
+    try:
+        Migrations(made).check()
+        yield stores(made, settings.cluster.name)
+    finally:
+        made.close()
+
+
+@contextmanager
+def observer(settings: Settings, *, start: bool = False) -> Iterator[Coordinator]:
+    """A connected coordinator that neither joins nor campaigns, closed at the end."""
+    made = coordinator(settings, servers(settings, start=start), timeout=OBSERVER_TIMEOUT)
+    try:
+        made.listen(lambda _event: None)
+        made.connect(timedelta(seconds=5))
+        yield made
+    finally:
+        made.close()
+
+
+def connector_maker(settings: Settings) -> Callable[[str], Connector]:
+    """Make connectors of configured connections; ConfigError for a name that this member does not know."""
+
+    def make(connection: str) -> Connector:
+        from leaderjobs.connectors import registry
+
+        found = settings.connections.get(connection)
+        if found is None:
+            raise ConfigError(
+                f"connection {connection} is not in this member's configuration; add [connections.{connection}]"
+            )
+        return registry.make(found.connector, found.name, found.options)
+
+    return make
+
+
+def state_directory(cluster: str, member_id: str) -> Path:
+    """Where a member keeps its replica; made if missing."""
+    from platformdirs import user_state_path
+
+    path = user_state_path("leaderjobs", appauthor=False) / cluster / member_id
+    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return path
+
+
+def lock_member(directory: Path, member_id: str) -> IO[bytes]:
+    """Hold this name on this machine until the process ends; UsageError when another process has it.
+
+    Members on other machines cannot be seen from here: they are told apart by their guid, and `status`
+    names the clash.
+    """
+    handle = (directory / "member.lock").open("ab")
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        handle.close()
+        raise UsageError(
+            f"another leaderjobs run on this machine is called {member_id}; choose another --id"
+        ) from None
+    return handle
+
+
+def default_member_id() -> str:
+    """The host's name and the process: readable, and different for two workers of one machine."""
+    return f"{socket.gethostname()}-{os.getpid()}"
+
+
+@contextmanager
+def worker(settings: Settings, member_id: str | None, emit: Emit) -> Iterator[Worker]:
+    """A member ready to `run`; everything it holds is let go at the end."""
+    from leaderjobs.engine.replica import Replica
+    from leaderjobs.engine.worker import Worker
+    from leaderjobs.model.event import Event, EventKind
+    from leaderjobs.store.jobs import Waker
+    from leaderjobs.store.migrate import Migrations
+
+    name = member_id or default_member_id()
+    found = servers(settings, start=True)
+    member = Member(
+        name, uuid.uuid4().hex, socket.gethostname(), os.getpid(), __version__, clock.now()
+    )
+    with contextlib.ExitStack() as stack:
+        directory = state_directory(settings.cluster.name, name)
+        stack.enter_context(lock_member(directory, name))
+        made = database(found, f"leaderjobs {settings.cluster.name} {name}")
+        stack.callback(made.close)
+        Migrations(made).check()
+        built = stores(made, settings.cluster.name)
+        prepare(settings, built)
+        waker = Waker(made, settings.cluster.name)
+        stack.callback(waker.close)
+        replica = Replica(directory / "replica.json")
+        if replica.discarded:
+            emit(Event(EventKind.SERVICE_FAILED, {"service": "replica on disk", "error": replica.discarded}))
+        session = coordinator(
+            settings, found, guid=member.guid, timeout=settings.cluster.session_timeout
+        )
+        stack.callback(session.close)
+        yield Worker(
+            member=member,
+            cluster=settings.cluster.name,
+            coordinator=session,
+            stores=built,
+            replica=replica,
+            make_connector=connector_maker(settings),
+            waker=waker,
+            concurrency=settings.cluster.concurrency,
+            drain_timeout=settings.cluster.drain_timeout,
+            emit=emit,
+        )
+
+
+def prepare(settings: Settings, built: Stores) -> None:
+    """Make the destination tables, and load the connectors' code now: a take-over must not wait for either."""
+    from leaderjobs.connectors import registry
+
+    for name in sorted({connection.connector for connection in settings.connections.values()}):
+        built.tables.ensure(name, registry.streams(name))
+
+
+def status(settings: Settings) -> StatusReport:
+    """What is going on, whatever is down."""
+    from leaderjobs.engine.status import collect
+    from leaderjobs.engine.worker import PARTITION
+    from leaderjobs.store.pool import Database
+
+    found = servers(settings, start=False)
+    session = coordinator(settings, found, timeout=OBSERVER_TIMEOUT)
+    made = Database(found.database, application="leaderjobs status")
+    try:
+        session.listen(lambda _event: None)
+        return collect(
+            settings.cluster.name,
+            session,
+            stores(made, settings.cluster.name),
+            PARTITION,
+            settings.cluster.max_lag,
+        )
+    finally:
+        made.close()
+        session.close()
+
+
+def coordinator_origin(settings: Settings) -> str:
+    """The random id of the coordinator's data, as it is now."""
+    with observer(settings, start=True) as session:
+        return session.origin()

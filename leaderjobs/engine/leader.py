@@ -1,0 +1,154 @@
+"""The services of one term: begun together once the fence is raised, ended together when it is over.
+
+Nothing else starts or stops them, and none of them asks who leads (River's queue maintainer is the
+model). Two threads: `term` does the work of beginning and then dispatches; `guard` waits for the end of
+the term, by event or by deadline, and cuts everything off, also when every other thread is stuck.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+
+from leaderjobs.engine import rescuer
+from leaderjobs.engine.dispatcher import Dispatcher
+from leaderjobs.engine.publisher import Publisher
+from leaderjobs.engine.replica import Replica
+from leaderjobs.engine.runner import MakeConnector, Runner
+from leaderjobs.engine.stores import Stores
+from leaderjobs.errors import ConfigError, LeadershipLost, StoreError
+from leaderjobs.model.event import Emit, Event, EventKind
+from leaderjobs.model.term import Term
+from leaderjobs.store.jobs import Waker
+from leaderjobs.store.pool import TermConnections
+
+END_PATIENCE = 5.0
+"""Seconds that the end of a term waits for its threads; what is stuck longer is fenced out anyway."""
+_CONNECTIONS_BESIDES_ATTEMPTS = 2
+
+
+class Leader:
+    """See the module's docstring; an `engine.elector.Services`."""
+
+    def __init__(
+        self,
+        *,
+        term: Term,
+        stores: Stores,
+        replica: Replica,
+        publisher: Publisher,
+        make_connector: MakeConnector,
+        waker: Waker,
+        concurrency: int,
+        drain_timeout: timedelta,
+        emit: Emit,
+        on_finished: Callable[[], None],
+    ) -> None:
+        """Nothing happens before `start`."""
+        self._term = term
+        self._stores = stores
+        self._replica = replica
+        self._publisher = publisher
+        self._drain_timeout = drain_timeout
+        self._emit = emit
+        self._on_finished = on_finished
+        self._connections = TermConnections(
+            stores.database, term, limit=concurrency + _CONNECTIONS_BESIDES_ATTEMPTS
+        )
+        runner = Runner(
+            stores=stores,
+            connections=self._connections,
+            publisher=publisher,
+            make_connector=make_connector,
+            emit=emit,
+        )
+        self._dispatcher = Dispatcher(
+            term=term,
+            jobs=stores.jobs,
+            connections=self._connections,
+            runner=runner,
+            waker=waker,
+            concurrency=concurrency,
+            emit=emit,
+        )
+        self._finished = threading.Event()
+        self._failure: str | None = None
+        self._notes: tuple[str, ...] = ()
+        self._worker = threading.Thread(target=self._run, name="term", daemon=True)
+        self._guard = threading.Thread(target=self._watch, name="guard", daemon=True)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the term's thread has ended."""
+        return self._finished.is_set()
+
+    @property
+    def failure(self) -> str | None:
+        """Why the services could not begin or go on; None when they could, or lost the term."""
+        return self._failure
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was found at take-over that people should know."""
+        return self._notes
+
+    def start(self) -> None:
+        """Begin on threads of our own; returns at once."""
+        self._worker.start()
+        self._guard.start()
+
+    def drain(self) -> None:
+        """Stop at safe points; what is still out after the drain timeout is cut off."""
+        self._dispatcher.drain()
+        timer = threading.Timer(self._drain_timeout.total_seconds(), self._dispatcher.cut)
+        timer.daemon = True
+        timer.start()
+
+    def close(self) -> None:
+        """End everything of this term; the term must be over, or its services finished. Bounded."""
+        if not self._finished.is_set():
+            self._cut()
+        self._worker.join(END_PATIENCE)
+        self._dispatcher.join(END_PATIENCE)
+        self._publisher.end(self._term)
+        self._connections.close()
+
+    # -- threads -------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            rescuer.raise_fence(self._stores, self._term, self._emit)
+            self._notes = rescuer.take_over(
+                self._stores, self._connections, self._term, self._replica, self._publisher, self._emit
+            )
+            self._dispatcher.run()
+        except LeadershipLost as error:
+            if self._term.number == 0:
+                # Refused at the fence: trying again at once would be refused the same way.
+                self._fail(EventKind.TERM_REFUSED, str(error))
+            self._term.end(str(error))
+        except (StoreError, ConfigError) as error:
+            refused = self._term.number == 0
+            self._fail(EventKind.TERM_REFUSED if refused else EventKind.SERVICE_FAILED, str(error))
+        except Exception as error:  # noqa: BLE001 - last resort: a bug must end the term, not leave it without services
+            self._fail(EventKind.SERVICE_FAILED, f"{type(error).__name__}: {error}")
+        finally:
+            self._finished.set()
+            self._on_finished()
+
+    def _fail(self, kind: EventKind, why: str) -> None:
+        self._failure = why
+        self._emit(Event(kind, {"term": self._term.number, "token": self._term.token, "error": why}))
+
+    def _watch(self) -> None:
+        while not self._term.is_over() and not self._finished.is_set():
+            self._term.over.wait(max(0.01, self._term.trusted_until - self._term.elapsed()))
+        if self._term.is_over():
+            self._term.end("its deadline passed without an acknowledged heartbeat")
+            self._cut()
+
+    def _cut(self) -> None:
+        """Make every blocked call of this term return: requests, transactions, waits."""
+        self._connections.abort()
+        self._dispatcher.cut()

@@ -1,0 +1,26 @@
+"""The stores that a member works with, made once by the composition root."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from leaderjobs.store.batches import Batches
+from leaderjobs.store.holds import Holds
+from leaderjobs.store.jobs import Jobs
+from leaderjobs.store.markers import Markers
+from leaderjobs.store.pool import Database
+from leaderjobs.store.tables import Tables
+from leaderjobs.store.terms import Terms
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """One database, seen as the nouns kept in it; every one of them may be used from any thread."""
+
+    database: Database
+    terms: Terms
+    jobs: Jobs
+    markers: Markers
+    batches: Batches
+    holds: Holds
+    tables: Tables
