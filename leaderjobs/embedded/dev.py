@@ -1,0 +1,116 @@
+"""The pair of servers shared by every command that one user runs on this machine.
+
+Every process asks `start` for it; the first starts the servers, the rest find them. A lock file
+keeps two of those calls apart; the servers outlive all of them, until `stop`. What is true is what
+`server.json` and the locks in the two directories say; nothing is remembered here.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import platformdirs
+
+from leaderjobs.embedded.postgres import PostgresServer
+from leaderjobs.embedded.process import wait_until
+from leaderjobs.embedded.zookeeper import ZooKeeperServer
+from leaderjobs.errors import EmbeddedError
+
+# Longer than a first start with a download of ZooKeeper takes.
+LOCK_SECONDS = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class DevServers:
+    """Both servers, running. `database_url` holds a password."""
+
+    coordinator_url: str
+    database_url: str = field(repr=False)
+    zookeeper_pid: int
+    postgres_pid: int
+    directory: Path
+    password_file: Path
+
+
+def default_directory() -> Path:
+    """Where the pair lives unless somebody says otherwise: in the user's data directory."""
+    return platformdirs.user_data_path("leaderjobs") / "embedded"
+
+
+def start(directory: Path | None = None) -> DevServers:
+    """Both serve when this returns; what already runs is left alone. EmbeddedError says what is missing."""
+    home = default_directory() if directory is None else directory
+    zookeeper, postgres = _servers(home)
+    with _one_command_at_a_time(home), ThreadPoolExecutor(max_workers=2) as threads:
+        for started in [threads.submit(zookeeper.start), threads.submit(postgres.start)]:
+            started.result()
+    found = status(home)
+    if found is None:
+        raise EmbeddedError(f"a server in {home} ended right after its start; see the logs there")
+    return found
+
+
+def stop(directory: Path | None = None) -> bool:
+    """End both; their data stay. False when nothing was running."""
+    home = default_directory() if directory is None else directory
+    if not home.is_dir():
+        return False
+    zookeeper, postgres = _servers(home)
+    with _one_command_at_a_time(home):
+        running = zookeeper.pid is not None or postgres.pid is not None
+        zookeeper.stop()
+        postgres.stop()
+    return running
+
+
+def status(directory: Path | None = None) -> DevServers | None:
+    """The pair, or None when one of them does not run. Starts nothing and waits for nobody."""
+    home = default_directory() if directory is None else directory
+    zookeeper, postgres = _servers(home)
+    zookeeper_pid, postgres_pid = zookeeper.pid, postgres.pid
+    if zookeeper_pid is None or postgres_pid is None:
+        return None
+    return DevServers(
+        coordinator_url=zookeeper.url,
+        database_url=postgres.url,
+        zookeeper_pid=zookeeper_pid,
+        postgres_pid=postgres_pid,
+        directory=home.absolute(),
+        password_file=postgres.password_file,
+    )
+
+
+def _servers(home: Path) -> tuple[ZooKeeperServer, PostgresServer]:
+    return (
+        ZooKeeperServer(home / "zookeeper", detached=True),
+        PostgresServer(home / "postgres", detached=True),
+    )
+
+
+@contextmanager
+def _one_command_at_a_time(home: Path) -> Iterator[None]:
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = os.open(home / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise EmbeddedError(f"{home} cannot be used: {error.strerror}; set XDG_DATA_HOME to another place") from None
+    try:
+        if not wait_until(lambda: _taken(lock), LOCK_SECONDS):
+            raise EmbeddedError(f"another command has held {home / 'lock'} for {LOCK_SECONDS:.0f} s; end it")
+        yield
+    finally:
+        os.close(lock)
+
+
+def _taken(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,0 +1,169 @@
+"""A real Postgres as a child process."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import signal
+import struct
+import subprocess
+from contextlib import suppress
+from pathlib import Path
+
+from leaderjobs.embedded.account import Account
+from leaderjobs.embedded.binaries import find_postgres
+from leaderjobs.embedded.process import spawn
+from leaderjobs.embedded.server import Server, child_environment, exchange, write_private
+from leaderjobs.errors import EmbeddedError
+
+DATABASE = "leaderjobs"
+USER = "postgres"
+MOST_CONNECTIONS = 100
+INIT_SECONDS = 120
+_PROTOCOL = 3 << 16
+# Passwords only, loopback only: with `trust` every local user would be a superuser.
+_HBA = "host all all 127.0.0.1/32 scram-sha-256\n"
+
+
+class PostgresServer(Server):
+    """Postgres on loopback, no Unix socket, a random password in a file of mode 0600.
+
+    Its statistics, locale (C) and time zone (UTC) are the same on every machine.
+    """
+
+    title = "Postgres"
+    # Fast shutdown: open transactions are rolled back; SIGTERM would wait for every client.
+    stop_signal = signal.SIGINT
+    orphan_signal = "QUIT"
+
+    def __init__(
+        self, directory: Path, *, port: int | None = None, durable: bool = True, detached: bool = False
+    ) -> None:
+        """Not `durable` skips fsync: data survives a killed server, but not a crash of the machine.
+
+        `detached` lets it outlive this process.
+        """
+        super().__init__(directory, port=port, durable=durable, detached=detached)
+
+    @property
+    def url(self) -> str:
+        """What `database` takes in the configuration; holds the password."""
+        return self.url_of(DATABASE)
+
+    def url_of(self, database: str) -> str:
+        """The URL of another database on this server; holds the password."""
+        try:
+            password = self.password_file.read_text()
+        except OSError as error:
+            raise EmbeddedError(f"{self.password_file} cannot be read: {error.strerror}") from None
+        return f"postgresql://{USER}:{password}@{self.address}/{database}"
+
+    @property
+    def password_file(self) -> Path:
+        """Holds the superuser's password, without a newline."""
+        return self.directory / "password"
+
+    def serves(self) -> bool:
+        """Whether it asks who we are: while it starts up or recovers it answers with an error instead.
+
+        The startup packet and the answer's first byte are those of the documentation's chapter
+        "Message Formats": R is an authentication request, E an error.
+        """
+        words = b"".join(word.encode() + b"\0" for word in ("user", USER, "database", DATABASE)) + b"\0"
+        packet = struct.pack("!ii", 8 + len(words), _PROTOCOL) + words
+        return exchange(self.port, packet, 1) == b"R"
+
+    @property
+    def _data(self) -> Path:
+        return self.directory / "data"
+
+    def _prepare(self, lock: int) -> None:
+        if not (self._data / "PG_VERSION").is_file():
+            self._create(lock)
+        _forget_reused_pid(self._data / "postmaster.pid")
+
+    def _create(self, lock: int) -> None:
+        """Make the cluster beside its place and rename it, so that a half-made one is never started."""
+        fresh = self.directory / "data.new"
+        if fresh.exists():
+            shutil.rmtree(fresh)
+        fresh.mkdir(mode=0o700)
+        account = Account.choose()
+        account.own(fresh)
+        programs = account.programs(find_postgres())
+        # hex: in the SQL below and in a URL it needs no quoting.
+        password = secrets.token_hex(24)
+        flush = [] if self._durable else ["--no-sync"]
+        with account.path_to(fresh) as (name, keep):
+            # `trust` holds only until pg_hba.conf is replaced below, before anything listens.
+            options = ["-U", USER, "--auth=trust", "-E", "UTF8", "--no-locale", *flush]
+            self._run_once([*account.prefix, programs / "initdb", "-D", name, *options], account, [*keep, lock])
+            sql = f"ALTER USER {USER} PASSWORD '{password}';\nCREATE DATABASE {DATABASE};\n"
+            single = [*account.prefix, programs / "postgres", "--single", "-D", name, "postgres"]
+            self._run_once(single, account, [*keep, lock], sql)
+        (fresh / "pg_hba.conf").write_text(_HBA)
+        write_private(self.password_file, password)
+        if self._data.exists():
+            raise EmbeddedError(f"{self._data} exists and holds no Postgres data; move it away")
+        fresh.rename(self._data)
+
+    def _run_once(self, command: list[str | Path], account: Account, keep: list[int], text: str = "") -> None:
+        try:
+            done = subprocess.run(
+                [str(part) for part in command],
+                input=text, capture_output=True, text=True, timeout=INIT_SECONDS, check=False, cwd="/",
+                env=child_environment(), pass_fds=keep,
+                user=account.uid, group=account.uid, extra_groups=None if account.uid is None else [],
+            )
+        except subprocess.TimeoutExpired:
+            raise EmbeddedError(f"Postgres made no database in {self.directory} within {INIT_SECONDS} s") from None
+        # `postgres --single` leaves with 0 even where a statement failed.
+        failed = [line for line in done.stderr.splitlines() if "ERROR" in line or "FATAL" in line or "error:" in line]
+        if done.returncode != 0 or failed:
+            why = (failed or done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+            raise EmbeddedError(f"Postgres made no database in {self.directory}: {why}")
+
+    def _launch(self, port: int, lock: int) -> int:
+        account = Account.choose()
+        account.own(self._data)
+        programs = account.programs(find_postgres(int((self._data / "PG_VERSION").read_text())))
+        on = "on" if self._durable else "off"
+        settings = {
+            "listen_addresses": "127.0.0.1",
+            "port": port,
+            # A socket's path may have 107 bytes; a user's data directory may have more.
+            "unix_socket_directories": "",
+            "max_connections": MOST_CONNECTIONS,
+            "fsync": on,
+            "full_page_writes": on,
+            # The log is for failed starts; statements may hold what must not be in a log.
+            "log_min_messages": "fatal",
+            "log_min_error_statement": "panic",
+            "log_checkpoints": "off",
+            "log_line_prefix": "",
+        }
+        with account.path_to(self._data) as (name, keep):
+            command = [*account.prefix, programs / "postgres", "-D", name]
+            for setting, value in settings.items():
+                command += ["-c", f"{setting}={value}"]
+            return spawn(
+                command, environment=child_environment(), log=self._log, keep=[*keep, lock], uid=account.uid
+            )
+
+
+def _forget_reused_pid(path: Path) -> None:
+    """Let Postgres start although its last process was killed and the pid now belongs to another.
+
+    It refuses when the pid in its file lives, whoever that is: after a reboot often enough something
+    is. We hold the directory's lock, so no process of that server lives. The file must not go, for its
+    shared memory key guards the data; a number that Postgres is told to ignore, its parent's, takes the pid's place.
+    """
+    try:
+        lines = path.read_text().splitlines(keepends=True)
+        pid = int(lines[0])
+    except (OSError, ValueError, IndexError):
+        return
+    with suppress(OSError):
+        os.kill(pid, 0)
+        path.write_text("".join([f"{os.getpid()}\n", *lines[1:]]))
