@@ -20,6 +20,18 @@ _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _PARTS = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _RATE = re.compile(r"(\d{1,9})/(s|min|h)")
 _RATE_SECONDS = {"s": 1, "min": 60, "h": 3600}
+# Up to the LAST @ of the word: a password that was not percent-encoded may hold one, or a slash.
+_URL_PASSWORD = re.compile(r"(?P<before>[A-Za-z][A-Za-z0-9+.-]*://[^\s:/@]*:)\S+(?=@)")
+_QUERY_PASSWORD = re.compile(r"(?P<before>[?&](?:ssl)?password=)[^&\s]+", re.IGNORECASE)
+
+
+def hide_passwords(text: str) -> str:
+    """`text` with the password of every URL in it replaced by three asterisks.
+
+    >>> hide_passwords("no answer from postgresql://ann:pa@ss/w0rd@db:5432/acme")
+    'no answer from postgresql://ann:***@db:5432/acme'
+    """
+    return _QUERY_PASSWORD.sub(r"\g<before>***", _URL_PASSWORD.sub(r"\g<before>***", text))
 
 
 class Secret:

@@ -1,0 +1,103 @@
+"""`leaderjobs init`: a first configuration file."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from leaderjobs.errors import UsageError
+
+if TYPE_CHECKING:
+    from leaderjobs.cli import Context
+
+# Prose has a space after its #, a setting has none: taking those #s away gives a file that loads.
+TEMPLATE = """\
+# leaderjobs: who leads is decided in ZooKeeper, rows and progress are kept in Postgres.
+# A value here is overridden by the environment: LEADERJOBS_CLUSTER_NAME, LEADERJOBS_CONNECTIONS_HOUSEHOLD_SECRET.
+# A secret, and a server's URL, is a literal, { env = "NAME" } or { file = "/path" }.
+
+[cluster]
+# Clusters of different names share servers without touching each other.
+#name = "leaderjobs"
+# Left out: an embedded ZooKeeper on this machine, shared by every command.
+#coordinator = "zookeeper://zk1:2181,zk2:2181,zk3:2181/leaderjobs"
+# Left out: an embedded Postgres on this machine.
+#database = "postgresql://leaderjobs@db/leaderjobs"
+# How long a silent leader is waited for; the time a failover takes when a machine vanishes.
+#session_timeout = "15s"
+# Jobs that run at once on the leader.
+#concurrency = 8
+# A follower further behind than this is a problem to `leaderjobs status --check`.
+#max_lag = "10s"
+# How long running jobs may take to reach the end of a page after SIGTERM.
+#drain_timeout = "30s"
+
+# An account at a third party.
+#[connections.household]
+#connector = "plaid"
+{options}
+# What to pull from it: `leaderjobs enqueue household`.
+#[syncs.household]
+#connection = "household"
+# Left out: every stream of the connector.
+#streams = ["accounts", "transactions"]
+# Tries of one job before it is given up.
+#max_attempts = 20
+"""
+
+# One entry for each setting of the plaid connector: what it is, and an example.
+PLAID = """\
+# https only, loopback excepted.
+#base_url = "https://sandbox.plaid.com"
+#client_id = { env = "PLAID_CLIENT_ID" }
+#secret = { file = "/run/secrets/plaid" }
+#access_token = { env = "PLAID_ACCESS_TOKEN" }
+"""
+
+
+def template() -> str:
+    """The text that `init` writes."""
+    return TEMPLATE.replace("{options}\n", PLAID + "\n")
+
+
+@click.command("init", short_help="Write a commented configuration file.")
+@click.argument("path", required=False, type=click.Path(path_type=Path))
+@click.pass_obj
+def command(context: Context, path: Path | None) -> None:
+    """Write a commented configuration to PATH, readable by you alone; never overwrites.
+
+    PATH is ./leaderjobs.toml when it is left out.
+    """
+    target = path or context.config or Path("leaderjobs.toml")
+    write(target, template())
+    click.echo(f"wrote {target}; next: leaderjobs demo, or name your servers in it and leaderjobs migrate")
+
+
+def write(target: Path, text: str) -> None:
+    """Create `target` with mode 0600 and `text`, whole or not at all; UsageError when it cannot be made."""
+    try:
+        # O_EXCL also refuses a symbolic link, so the file cannot be made to appear somewhere else.
+        handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise _NotWritten(f"{target} is already there; remove it, or name another file") from None
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise _NotWritten(f"{target} cannot be written: {why}") from None
+    try:
+        with open(handle, "w", encoding="utf-8") as file:  # noqa: PTH123 - from a descriptor
+            os.fchmod(handle, 0o600)
+            file.write(text)
+            file.flush()
+            os.fsync(handle)
+    except OSError as error:
+        with suppress(OSError):
+            target.unlink()
+        raise _NotWritten(f"{target} cannot be written: {error.strerror}") from None
+
+
+class _NotWritten(UsageError):
+    exit_code = 1

@@ -1,0 +1,237 @@
+"""One section of the configuration against one annotated class, field by field."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import types
+import typing
+from collections.abc import Collection, Mapping
+from typing import Annotated, Protocol, TypeVar
+
+import msgspec
+
+from leaderjobs.config.environment import EnvironmentValue, Path
+from leaderjobs.config.settings import Between
+from leaderjobs.config.shown import quoted, shown
+from leaderjobs.config.source import Document
+from leaderjobs.errors import ConfigError
+from leaderjobs.values import Secret
+
+if typing.TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+T = TypeVar("T")
+
+
+class _Parsed(Protocol):
+    @classmethod
+    def parse(cls, value: object) -> object: ...
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Field:
+    """A setting: its key, its annotated type, and whether it must be given."""
+
+    key: str
+    name: str
+    type: object
+    required: bool
+
+
+def fields_of(kind: type) -> list[Field]:
+    """The settings that a dataclass or a msgspec Struct declares, in their order."""
+    if issubclass(kind, msgspec.Struct):
+        return [
+            Field(field.encode_name, field.name, field.type, field.required)
+            for field in msgspec.structs.fields(kind)
+        ]
+    hints = typing.get_type_hints(kind, include_extras=True)
+    declared = dataclasses.fields(typing.cast("type[DataclassInstance]", kind))
+    return [
+        Field(field.name, field.name, hints[field.name], required=_no_default(field)) for field in declared
+    ]
+
+
+class Reader:
+    """Reads sections of one document and its overlay; every complaint is a ConfigError with its place."""
+
+    def __init__(self, document: Document) -> None:
+        """Begin without an overlay: which variables fit is known only after the connectors are."""
+        self.document = document
+        self.overlay: Mapping[Path, EnvironmentValue] = {}
+
+    def fail(self, path: Path, complaint: str) -> ConfigError:
+        """The error for the file's key at `path`; `complaint` goes on after the key."""
+        dotted = ".".join(quoted(part) for part in path)
+        return ConfigError(f"{self.document.where(path)}: {dotted}{complaint}")
+
+    def table(self, *path: str) -> dict[str, object]:
+        """The table at `path`, empty when there is none; names are not checked."""
+        found: object = self.document.tree
+        for depth, part in enumerate(path, start=1):
+            found = found.get(part, {}) if isinstance(found, dict) else {}
+            if not isinstance(found, dict):
+                raise self.fail(path[:depth], f": not a table; write [{'.'.join(path[:depth])}]")
+        return typing.cast("dict[str, object]", found)
+
+    def known_only(self, path: Path, allowed: Collection[str]) -> None:
+        """Refuse a key of the table at `path` that is not among `allowed`."""
+        for key in self.table(*path):
+            if key not in allowed:
+                near = difflib.get_close_matches(key, allowed, n=1)
+                hint = f"did you mean {near[0]}? " if near else ""
+                raise self.fail((*path, key), f": unknown key; {hint}allowed: {', '.join(allowed)}")
+
+    def build(self, kind: type[T], path: Path, given: Mapping[str, object] | None = None) -> T:
+        """An instance of `kind` from the table at `path`; `given` fields are not the table's."""
+        table = self.table(*path)
+        values = dict(given or {})
+        for field in fields_of(kind):
+            if field.name in values:
+                continue
+            here = (*path, field.key)
+            if here in self.overlay:
+                values[field.name] = self._from_environment(self.overlay[here], field)
+            elif field.key in table:
+                values[field.name] = self._from_file(table[field.key], here, field)
+            elif field.required:
+                raise self.fail(path, f": {field.key} is missing; allowed: {allowed_for(field.type)}")
+        try:
+            return kind(**values)
+        except ValueError as error:
+            # A connector's own check of several settings together; it knows not to name a secret.
+            raise self.fail(path, f": {quoted(str(error))}") from None
+
+    def complain(self, path: Path, value: object, allowed: str) -> ConfigError:
+        """The error for a value that reads well but fits nothing, wherever it came from."""
+        if path in self.overlay:
+            found = self.overlay[path]
+            return ConfigError(f"{found.variable} = {shown(found.text)}: allowed: {allowed}")
+        return self.fail(path, f" = {shown(value)}: allowed: {allowed}")
+
+    def _from_file(self, value: object, path: Path, field: Field) -> object:
+        try:
+            return decode(value, field.type, lax=False)
+        except ValueError as error:
+            raise self.fail(path, f" = {_safe(value, field.type)}: allowed: {error}") from None
+
+    @staticmethod
+    def _from_environment(value: EnvironmentValue, field: Field) -> object:
+        try:
+            return decode(value.text, field.type, lax=True)
+        except ValueError as error:
+            text = _safe(value.text, field.type)
+            raise ConfigError(f"{value.variable} = {text}: allowed: {error}") from None
+
+
+def decode(value: object, kind: object, *, lax: bool) -> object:
+    """`value` as `kind`; ValueError says only what is allowed. `lax` reads numbers and lists from text."""
+    inner, extras = _unwrapped(kind)
+    if isinstance(inner, type) and hasattr(inner, "parse"):
+        return _parse(typing.cast("type[_Parsed]", inner), value, extras)
+    if lax and isinstance(value, str) and _is_collection(inner):
+        value = [part.strip() for part in value.split(",") if part.strip()]
+    try:
+        return msgspec.convert(value, typing.cast("type[object]", kind), strict=not lax, dec_hook=_hook)
+    except (msgspec.ValidationError, RecursionError, OverflowError):
+        raise ValueError(allowed_for(kind)) from None
+
+
+def holds_secret(kind: object) -> bool:
+    """Whether a value of this type must never be shown."""
+    inner, _ = _unwrapped(kind)
+    if isinstance(inner, type) and issubclass(inner, Secret):
+        return True
+    return any(holds_secret(part) for part in typing.get_args(inner) if part is not inner)
+
+
+def allowed_for(kind: object) -> str:
+    """What a value of this type may be, in words."""
+    inner, extras = _unwrapped(kind)
+    for extra in extras:
+        if isinstance(extra, msgspec.Meta) and extra.description:
+            return extra.description
+        if isinstance(extra, Between):
+            return extra.text
+    if isinstance(inner, type) and hasattr(inner, "parse"):
+        try:
+            typing.cast("type[_Parsed]", inner).parse(None)
+        except ValueError as error:
+            return str(error).removeprefix("allowed: ")
+    return _words(msgspec.inspect.type_info(typing.cast("type[object]", kind)))
+
+
+def _words(info: msgspec.inspect.Type) -> str:
+    match info:
+        case msgspec.inspect.Metadata(type=inner):
+            return _words(inner)
+        case msgspec.inspect.UnionType(types=parts):
+            words = [_words(part) for part in parts if not isinstance(part, msgspec.inspect.NoneType)]
+            return " or ".join(words)
+        case msgspec.inspect.IntType(ge=low, le=high) if low is not None and high is not None:
+            return f"a whole number from {low} to {high}"
+        case msgspec.inspect.IntType(ge=low):
+            return "a whole number" if low is None else f"a whole number from {low}"
+        case msgspec.inspect.FloatType():
+            return "a number"
+        case msgspec.inspect.BoolType():
+            return "true or false"
+        case msgspec.inspect.LiteralType(values=values):
+            return ", ".join(shown(value) for value in values)
+        case msgspec.inspect.EnumType(cls=cls):
+            return ", ".join(shown(member.value) for member in cls)
+        case msgspec.inspect.ListType() | msgspec.inspect.VarTupleType() | msgspec.inspect.SetType():
+            least = "a non-empty list" if info.min_length else "a list"
+            return f"{least} of {_words(info.item_type).removeprefix('a ')}s"
+        case msgspec.inspect.DictType() | msgspec.inspect.StructType():
+            return "a table"
+        case _:
+            return "a string"
+
+
+def _parse(kind: type[_Parsed], value: object, extras: tuple[object, ...]) -> object:
+    try:
+        parsed = kind.parse(value)
+    except RuntimeError:
+        raise ValueError("a path whose ~ names a user of this machine") from None
+    except ValueError as error:
+        between = next((extra.text for extra in extras if isinstance(extra, Between)), None)
+        raise ValueError(between or str(error).removeprefix("allowed: ")) from None
+    for extra in extras:
+        if isinstance(extra, Between) and not extra.low <= typing.cast("typing.Any", parsed) <= extra.high:
+            raise ValueError(extra.text)
+    return parsed
+
+
+def _hook(kind: type, value: object) -> object:
+    """For msgspec: types of ours inside collections."""
+    return typing.cast("type[_Parsed]", kind).parse(value)
+
+
+def _safe(value: object, kind: object) -> str:
+    return "***" if holds_secret(kind) else shown(value)
+
+
+def _unwrapped(kind: object) -> tuple[object, tuple[object, ...]]:
+    """The type inside `Annotated` and `… | None`, and all annotations met on the way."""
+    extras: tuple[object, ...] = ()
+    while True:
+        if typing.get_origin(kind) is Annotated:
+            kind, *more = typing.get_args(kind)
+            extras = (*extras, *more)
+        elif typing.get_origin(kind) in {typing.Union, types.UnionType}:
+            parts = [part for part in typing.get_args(kind) if part is not types.NoneType]
+            if len(parts) != 1:
+                return kind, extras
+            kind = parts[0]
+        else:
+            return kind, extras
+
+
+def _is_collection(kind: object) -> bool:
+    return (typing.get_origin(kind) or kind) in {list, tuple, set, frozenset}
+
+
+def _no_default(field: dataclasses.Field[typing.Any]) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING

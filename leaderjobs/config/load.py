@@ -1,0 +1,158 @@
+"""From a file and an environment to checked `Settings`."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from leaderjobs.config import urls
+from leaderjobs.config.decode import Reader, decode, fields_of
+from leaderjobs.config.environment import overlay, variable_of
+from leaderjobs.config.settings import (
+    NAME_ALLOWED,
+    ClusterSettings,
+    ConnectionSettings,
+    Name,
+    Settings,
+    SyncSettings,
+)
+from leaderjobs.config.shown import shown
+from leaderjobs.config.source import Document, read
+from leaderjobs.errors import ConfigError
+from leaderjobs.values import Secret, hide_passwords
+
+if TYPE_CHECKING:
+    from leaderjobs.config.environment import Path as KeyPath
+
+SECTIONS = ("cluster", "connections", "syncs")
+SYNC_KEYS = ("connection", "streams", "max_attempts")
+
+
+def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
+    """Read and check the whole configuration; a missing default file means all defaults.
+
+    `path` is what the user named, and must exist. Raises ConfigError, of one line and without secrets,
+    and nothing else.
+    """
+    document = read(path, environ)
+    reader = Reader(document)
+    reader.known_only((), SECTIONS)
+    for section in ("connections", "syncs"):
+        _check_names(reader, section)
+    connectors = {name: _connector(reader, name, environ) for name in reader.table("connections")}
+    keys: dict[KeyPath, list[str]] = {("cluster",): [field.key for field in fields_of(ClusterSettings)]}
+    for name, connector in connectors.items():
+        options = [field.key for field in fields_of(_settings_type(connector))]
+        keys["connections", name] = ["connector", *options]
+    for name in reader.table("syncs"):
+        keys["syncs", name] = list(SYNC_KEYS)
+    for section_path, allowed in keys.items():
+        reader.known_only(section_path, allowed)
+    reader.overlay = overlay(environ, keys)
+    cluster = _cluster(reader)
+    connections = {
+        name: ConnectionSettings(
+            name, connector, reader.build(_settings_type(connector), ("connections", name))
+        )
+        for name, connector in connectors.items()
+    }
+    syncs = {name: _sync(reader, name, connections) for name in reader.table("syncs")}
+    warnings = tuple(_warnings(document, cluster, connections.values(), reader))
+    return Settings(document.path, cluster, connections, syncs, warnings)
+
+
+def _check_names(reader: Reader, section: str) -> None:
+    for name in reader.table(section):
+        reader.table(section, name)
+        try:
+            decode(name, Name, lax=False)
+        except ValueError:
+            raise reader.fail((section, name), f": bad name; allowed: {NAME_ALLOWED}") from None
+
+
+def _connector(reader: Reader, name: str, environ: Mapping[str, str]) -> str:
+    """Which connector a connection uses; needed before its other keys mean anything."""
+    from leaderjobs.connectors import registry  # noqa: PLC0415 - only files with connections pay for it
+
+    path = ("connections", name)
+    variable = variable_of((*path, "connector"))
+    value = environ.get(variable) or reader.table(*path).get("connector")
+    allowed = ", ".join(f'"{known}"' for known in registry.names())
+    if value is None:
+        raise reader.fail(path, f": connector is missing; allowed: {allowed}")
+    if not isinstance(value, str) or value not in registry.names():
+        if environ.get(variable):
+            raise ConfigError(f"{variable} = {shown(value)}: allowed: {allowed}")
+        raise reader.fail((*path, "connector"), f" = {shown(value)}: allowed: {allowed}")
+    return value
+
+
+def _settings_type(connector: str) -> type[msgspec.Struct]:
+    from leaderjobs.connectors import registry  # noqa: PLC0415 - as above
+
+    return registry.settings_type(connector)
+
+
+def _streams(connector: str) -> tuple[str, ...]:
+    from leaderjobs.connectors import registry  # noqa: PLC0415 - as above
+
+    return tuple(stream.name for stream in registry.streams(connector))
+
+
+def _cluster(reader: Reader) -> ClusterSettings:
+    cluster = reader.build(ClusterSettings, ("cluster",))
+    checks = (
+        ("coordinator", cluster.coordinator, urls.is_coordinator, urls.COORDINATOR_ALLOWED),
+        ("database", cluster.database, urls.is_database, urls.DATABASE_ALLOWED),
+    )
+    for key, secret, good, allowed in checks:
+        if secret is not None and secret.literal is not None and not good(secret.literal):
+            path = ("cluster", key)
+            complaint = f" = {urls.shown_url(secret.literal)}: allowed: {allowed}"
+            if path in reader.overlay:
+                raise ConfigError(f"{reader.overlay[path].variable}{complaint}")
+            raise reader.fail(path, complaint)
+    return cluster
+
+
+def _sync(reader: Reader, name: str, connections: Mapping[str, ConnectionSettings]) -> SyncSettings:
+    path = ("syncs", name)
+    sync = reader.build(SyncSettings, path, given={"name": name})
+    if sync.connection not in connections:
+        known = ", ".join(connections) or "none; write [connections.NAME] first"
+        raise reader.complain((*path, "connection"), sync.connection, f"a connection: {known}")
+    known_streams = _streams(connections[sync.connection].connector)
+    for at, stream in enumerate(sync.streams):
+        if stream not in known_streams:
+            allowed = f"streams of the connector: {', '.join(known_streams)}"
+            raise reader.complain((*path, "streams"), list(sync.streams), allowed)
+        if stream in sync.streams[:at]:
+            raise reader.complain((*path, "streams"), list(sync.streams), "each stream once")
+    return dataclasses.replace(sync, streams=sync.streams or known_streams)
+
+
+def _warnings(
+    document: Document, cluster: ClusterSettings, connections: Iterable[ConnectionSettings], reader: Reader
+) -> Iterable[str]:
+    if not document.world_readable:
+        return
+    literal: list[KeyPath] = [
+        ("cluster", key)
+        for key, secret in (("coordinator", cluster.coordinator), ("database", cluster.database))
+        if secret and secret.literal and hide_passwords(secret.literal) != secret.literal
+    ]
+    for connection in connections:
+        for field in fields_of(type(connection.options)):
+            value = getattr(connection.options, field.name)
+            if isinstance(value, Secret) and value.literal is not None:
+                literal.append(("connections", connection.name, field.key))
+    written = [path for path in literal if path not in reader.overlay]
+    if written:
+        yield (
+            f"{document.where(written[0])}: {'.'.join(written[0])} is a literal secret in a file that "
+            f"everybody may read; run: chmod 600 {document.path}"
+        )

@@ -1,0 +1,88 @@
+"""The settings as the rest of the program sees them; annotations carry what is allowed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+from leaderjobs.values import Duration, Secret
+
+NAME_ALLOWED = "1 to 64 letters, digits, dots, underscores and hyphens, beginning with a letter or digit"
+# `\Z`, because `$` would let a name end in a newline.
+Name = Annotated[
+    str, msgspec.Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z", description=NAME_ALLOWED)
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Between:
+    """The range of a duration, both ends included; `text` is how a person would write it."""
+
+    low: timedelta
+    high: timedelta
+    text: str
+
+
+SessionTimeout = Annotated[
+    Duration, Between(timedelta(seconds=1), timedelta(minutes=10), 'a duration from "1s" to "10m"')
+]
+MaxLag = Annotated[
+    Duration, Between(timedelta(milliseconds=100), timedelta(days=1), 'a duration from "100ms" to "1d"')
+]
+DrainTimeout = Annotated[Duration, Between(timedelta(0), timedelta(days=1), 'a duration from "0s" to "1d"')]
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterSettings:
+    """The section `[cluster]`."""
+
+    name: Name = "leaderjobs"
+    coordinator: Secret | None = None
+    """`zookeeper://…`; None means the embedded server. Secret, because the URL may hold a password."""
+    database: Secret | None = None
+    """`postgresql://…`; None means the embedded server."""
+    session_timeout: SessionTimeout = Duration(seconds=15)
+    """What is asked of the coordinator; the server may grant another."""
+    concurrency: Annotated[int, msgspec.Meta(ge=1, le=256)] = 8
+    max_lag: MaxLag = Duration(seconds=10)
+    """How far a follower may lag before `status --check` says so."""
+    drain_timeout: DrainTimeout = Duration(seconds=30)
+    """How long running jobs may take to reach a page's end after SIGTERM."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionSettings:
+    """The section `[connections.NAME]`."""
+
+    name: str
+    connector: str
+    options: msgspec.Struct
+    """The connector's own settings, of the type that its registry entry names."""
+
+
+@dataclass(frozen=True, slots=True)
+class SyncSettings:
+    """The section `[syncs.NAME]`; `streams` is never empty and each is known to the connector."""
+
+    name: str
+    connection: Name
+    streams: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] = ()
+    max_attempts: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that was configured, checked against each other."""
+
+    path: Path | None = None
+    """The file that was read; None when there was none."""
+    cluster: ClusterSettings = field(default_factory=ClusterSettings)
+    connections: Mapping[str, ConnectionSettings] = field(default_factory=dict)
+    syncs: Mapping[str, SyncSettings] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    """One line each, for the user's eyes; nothing is wrong enough to stop."""
