@@ -10,6 +10,7 @@ import contextlib
 import fcntl
 import os
 import socket
+import threading
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from leaderjobs import __version__, clock
-from leaderjobs.errors import ConfigError, EmbeddedError, UsageError
+from leaderjobs.errors import ConfigError, EmbeddedError, StoreUnavailable, UsageError
 from leaderjobs.model.member import Member
 
 if TYPE_CHECKING:
@@ -111,12 +112,14 @@ def stores(made: Database, cluster: str) -> Stores:
 
 
 @contextmanager
-def opened_stores(settings: Settings, *, start: bool = True) -> Iterator[Stores]:
-    """The stores of a configured cluster, checked against the schema, closed at the end."""
+def opened_stores(settings: Settings, *, start: bool = True, migrate: bool = False) -> Iterator[Stores]:
+    """The stores of a configured cluster, checked against the schema (or brought to it), closed at the end."""
     from leaderjobs.store.migrate import Migrations
 
     made = database(servers(settings, start=start), "leaderjobs")
     try:
+        if migrate:
+            Migrations(made).apply()
         Migrations(made).check()
         yield stores(made, settings.cluster.name)
     finally:
@@ -151,11 +154,12 @@ def connector_maker(settings: Settings) -> Callable[[str], Connector]:
     return make
 
 
-def state_directory(cluster: str, member_id: str) -> Path:
+def state_directory(settings: Settings, member_id: str) -> Path:
     """Where a member keeps its replica; made if missing."""
     from platformdirs import user_state_path
 
-    path = user_state_path("leaderjobs", appauthor=False) / cluster / member_id
+    root = settings.cluster.state_directory or user_state_path("leaderjobs", appauthor=False)
+    path = root / settings.cluster.name / member_id
     path.mkdir(parents=True, exist_ok=True, mode=0o700)
     return path
 
@@ -189,7 +193,6 @@ def worker(settings: Settings, member_id: str | None, emit: Emit) -> Iterator[Wo
     from leaderjobs.engine.worker import Worker
     from leaderjobs.model.event import Event, EventKind
     from leaderjobs.store.jobs import Waker
-    from leaderjobs.store.migrate import Migrations
 
     name = member_id or default_member_id()
     found = servers(settings, start=True)
@@ -197,13 +200,17 @@ def worker(settings: Settings, member_id: str | None, emit: Emit) -> Iterator[Wo
         name, uuid.uuid4().hex, socket.gethostname(), os.getpid(), __version__, clock.now()
     )
     with contextlib.ExitStack() as stack:
-        directory = state_directory(settings.cluster.name, name)
+        directory = state_directory(settings, name)
         stack.enter_context(lock_member(directory, name))
         made = database(found, f"leaderjobs {settings.cluster.name} {name}")
         stack.callback(made.close)
-        Migrations(made).check()
         built = stores(made, settings.cluster.name)
-        prepare(settings, built)
+        prepare = preparation(settings, built)
+        try:
+            prepare()
+        except StoreUnavailable as error:
+            # A member that cannot reach Postgres yet still follows; it prepares when it comes to lead.
+            emit(Event(EventKind.STORE_UNAVAILABLE, {"error": str(error)}))
         waker = Waker(made, settings.cluster.name)
         stack.callback(waker.close)
         replica = Replica(directory / "replica.json")
@@ -220,6 +227,7 @@ def worker(settings: Settings, member_id: str | None, emit: Emit) -> Iterator[Wo
             stores=built,
             replica=replica,
             make_connector=connector_maker(settings),
+            prepare=prepare,
             waker=waker,
             concurrency=settings.cluster.concurrency,
             drain_timeout=settings.cluster.drain_timeout,
@@ -227,21 +235,38 @@ def worker(settings: Settings, member_id: str | None, emit: Emit) -> Iterator[Wo
         )
 
 
-def prepare(settings: Settings, built: Stores) -> None:
-    """Make the destination tables, and load the connectors' code now: a take-over must not wait for either."""
-    from leaderjobs.connectors import registry
+def preparation(settings: Settings, built: Stores) -> Callable[[], None]:
+    """What must be true of the database before this member leads; checked until it was true once.
 
-    for name in sorted({connection.connector for connection in settings.connections.values()}):
-        built.tables.ensure(name, registry.streams(name))
+    The schema fits, the destination tables exist, and the connectors' code is loaded: a take-over must
+    wait for none of these.
+    """
+    from leaderjobs.connectors import registry
+    from leaderjobs.store.migrate import Migrations
+
+    done = threading.Event()
+
+    def prepare() -> None:
+        if done.is_set():
+            return
+        Migrations(built.database).check()
+        for name in sorted({connection.connector for connection in settings.connections.values()}):
+            built.tables.ensure(name, registry.streams(name))
+        done.set()
+
+    return prepare
 
 
 def status(settings: Settings) -> StatusReport:
     """What is going on, whatever is down."""
-    from leaderjobs.engine.status import collect
+    from leaderjobs.engine.status import collect, unreachable
     from leaderjobs.engine.worker import PARTITION
     from leaderjobs.store.pool import Database
 
-    found = servers(settings, start=False)
+    try:
+        found = servers(settings, start=False)
+    except EmbeddedError as error:
+        return unreachable(settings.cluster.name, str(error))
     session = coordinator(settings, found, timeout=OBSERVER_TIMEOUT)
     made = Database(found.database, application="leaderjobs status")
     try:

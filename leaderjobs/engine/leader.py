@@ -39,6 +39,7 @@ class Leader:
         replica: Replica,
         publisher: Publisher,
         make_connector: MakeConnector,
+        prepare: Callable[[], None],
         waker: Waker,
         concurrency: int,
         drain_timeout: timedelta,
@@ -50,6 +51,7 @@ class Leader:
         self._stores = stores
         self._replica = replica
         self._publisher = publisher
+        self._prepare = prepare
         self._drain_timeout = drain_timeout
         self._emit = emit
         self._on_finished = on_finished
@@ -118,6 +120,7 @@ class Leader:
 
     def _run(self) -> None:
         try:
+            self._prepare()
             rescuer.raise_fence(self._stores, self._term, self._emit)
             self._notes = rescuer.take_over(
                 self._stores, self._connections, self._term, self._replica, self._publisher, self._emit

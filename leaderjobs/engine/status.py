@@ -113,6 +113,17 @@ def report(
     )
 
 
+def unreachable(cluster: str, why: str) -> StatusReport:
+    """The report when it is not even known where the servers are (the embedded ones do not run)."""
+    return report(
+        cluster,
+        CoordinatorView("zookeeper", error=why),
+        DatabaseView(error=why),
+        timedelta(0),
+        clock.now(),
+    )
+
+
 # -- asking ------------------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,78 @@
+"""The Plaid stand-in as a process of its own, and the control calls that switch its faults."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from leaderjobs.demo.process import tied
+from leaderjobs.errors import EmbeddedError
+
+CALL_TIMEOUT = 10.0
+STOP_PATIENCE = 5.0
+
+
+class Provider:
+    """One sandbox process with one Item; its books are the judge of what Postgres must hold."""
+
+    def __init__(self, arguments: list[str], log: Path) -> None:
+        """Start it and wait until it serves; EmbeddedError when it does not."""
+        with log.open("wb") as errors:
+            self._process = subprocess.Popen(
+                tied([sys.executable, "-m", "leaderjobs.sandbox", *arguments]),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                start_new_session=True,
+            )
+        line = self._process.stdout.readline() if self._process.stdout else b""
+        if not line:
+            self.stop()
+            raise EmbeddedError(f"the provider's stand-in did not start; see {log}")
+        told: dict[str, str] = json.loads(line)
+        self.url = told["url"]
+        self.client_id = told["client_id"]
+        self.secret = told["secret"]
+        self.access_token = told["access_token"]
+
+    def state(self) -> dict[str, Any]:
+        """Counts of rows, requests and pages, as the provider itself keeps them."""
+        return self._call("state", None)
+
+    def faults(self, **switches: object) -> dict[str, Any]:
+        """Switch faults on or off."""
+        return self._call("faults", switches)
+
+    def change(self, **changes: object) -> dict[str, Any]:
+        """Add, modify or remove transactions at the provider."""
+        return self._call("change", changes)
+
+    def stop(self) -> None:
+        """End the process; safe to call twice."""
+        if self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(STOP_PATIENCE)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait(STOP_PATIENCE)
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    pipe.close()
+
+    def _call(self, name: str, body: Mapping[str, object] | None) -> dict[str, Any]:
+        request = urllib.request.Request(
+            f"{self.url}/_sandbox/{name}",
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=CALL_TIMEOUT) as answer:
+            told: dict[str, Any] = json.load(answer)
+            return told
