@@ -13,17 +13,16 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from leaderjobs.embedded.process import Program
 from leaderjobs.errors import EmbeddedError
 
 NOBODY = 65534
-ASK_SECONDS = 20
 SHARED = Path("/var/lib/leaderjobs")
 _NAMESPACE = ("unshare", "--user", f"--map-user={NOBODY}", f"--map-group={NOBODY}")
 
@@ -40,7 +39,9 @@ class Account:
         """The first of the three ways that works here."""
         if os.geteuid() != 0:
             return cls()
-        return cls(prefix=_NAMESPACE) if _namespaces_work() else cls(uid=NOBODY)
+        return (
+            cls(prefix=_NAMESPACE) if Program([*_NAMESPACE, "true"]).says() is not None else cls(uid=NOBODY)
+        )
 
     def own(self, directory: Path) -> None:
         """Give it the data, which last time may have been another's."""
@@ -65,7 +66,7 @@ class Account:
 
     def programs(self, folder: Path) -> Path:
         """`folder`, or a copy of it where this account cannot get at it."""
-        if self.uid is None or self._can_run(folder / "postgres"):
+        if self.uid is None or Program([folder / "postgres", "--version"], uid=self.uid).says() is not None:
             return folder
         # A wheel's programs look for their libraries beside the package: .../NAME.libs, three folders up.
         package = folder.parents[1]
@@ -81,16 +82,6 @@ class Account:
             ) from None
         return copy / folder.relative_to(package.parent)
 
-    def _can_run(self, program: Path) -> bool:
-        try:
-            done = subprocess.run(
-                [program, "--version"], user=self.uid, group=self.uid, extra_groups=[], cwd="/",
-                capture_output=True, timeout=ASK_SECONDS, check=False,
-            )
-        except (OSError, subprocess.TimeoutExpired):
-            return False
-        return done.returncode == 0
-
 
 def _copy(package: Path, copy: Path) -> None:
     copy.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
@@ -101,11 +92,3 @@ def _copy(package: Path, copy: Path) -> None:
             if part.is_dir():
                 shutil.copytree(part, fresh / part.name, symlinks=True)
         fresh.rename(copy)
-
-
-def _namespaces_work() -> bool:
-    try:
-        done = subprocess.run([*_NAMESPACE, "true"], capture_output=True, timeout=ASK_SECONDS, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return False
-    return done.returncode == 0

@@ -5,14 +5,13 @@ from __future__ import annotations
 import importlib.util
 import re
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+from leaderjobs.embedded.process import Program
 from leaderjobs.errors import EmbeddedError
 
 OLDEST_MAJOR = 14
-ASK_SECONDS = 20
 
 
 def find_postgres(major: int | None = None) -> Path:
@@ -39,7 +38,7 @@ def _candidates() -> Iterator[Path]:
     on_path = shutil.which("postgres")
     if on_path:
         yield Path(on_path).resolve().parent
-    told = _say("pg_config", "--bindir")
+    told = Program(["pg_config", "--bindir"]).says()
     if told:
         yield Path(told)
     # Debian and Ubuntu, then Red Hat and its like: neither puts the server on PATH.
@@ -66,13 +65,5 @@ def _numbers(folder: Path) -> list[int]:
 
 
 def _major(folder: Path) -> int | None:
-    found = re.search(r"\(PostgreSQL\)\s+(\d+)", _say(str(folder / "postgres"), "--version"))
+    found = re.search(r"\(PostgreSQL\)\s+(\d+)", Program([folder / "postgres", "--version"]).says() or "")
     return int(found[1]) if found else None
-
-
-def _say(*command: str) -> str:
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=ASK_SECONDS, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""

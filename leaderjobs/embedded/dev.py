@@ -7,9 +7,7 @@ keeps two of those calls apart; the servers outlive all of them, until `stop`. W
 
 from __future__ import annotations
 
-import fcntl
-import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,8 +15,9 @@ from pathlib import Path
 
 import platformdirs
 
+from leaderjobs.embedded.locks import locked
 from leaderjobs.embedded.postgres import PostgresServer
-from leaderjobs.embedded.process import wait_until
+from leaderjobs.embedded.server import Server
 from leaderjobs.embedded.zookeeper import ZooKeeperServer
 from leaderjobs.errors import EmbeddedError
 
@@ -46,10 +45,8 @@ def default_directory() -> Path:
 def start(directory: Path | None = None) -> DevServers:
     """Both serve when this returns; what already runs is left alone. EmbeddedError says what is missing."""
     home = default_directory() if directory is None else directory
-    zookeeper, postgres = _servers(home)
-    with _one_command_at_a_time(home), ThreadPoolExecutor(max_workers=2) as threads:
-        for started in [threads.submit(zookeeper.start), threads.submit(postgres.start)]:
-            started.result()
+    with _one_command_at_a_time(home):
+        _start_both(_servers(home))
     found = status(home)
     if found is None:
         raise EmbeddedError(f"a server in {home} ended right after its start; see the logs there")
@@ -86,6 +83,18 @@ def status(directory: Path | None = None) -> DevServers | None:
     )
 
 
+def _start_both(servers: Sequence[Server]) -> None:
+    """Side by side; where one fails, what was not running before does not run afterwards either."""
+    absent = [server for server in servers if server.pid is None]
+    with ThreadPoolExecutor(max_workers=len(servers)) as threads:
+        starts = [threads.submit(server.start) for server in servers]
+    failures = [failure for failure in (start.exception() for start in starts) if failure]
+    if failures:
+        for server in absent:
+            server.stop()
+        raise failures[0]
+
+
 def _servers(home: Path) -> tuple[ZooKeeperServer, PostgresServer]:
     return (
         ZooKeeperServer(home / "zookeeper", detached=True),
@@ -97,20 +106,11 @@ def _servers(home: Path) -> tuple[ZooKeeperServer, PostgresServer]:
 def _one_command_at_a_time(home: Path) -> Iterator[None]:
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = os.open(home / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        with locked(home / "lock", LOCK_SECONDS):
+            yield
+    except TimeoutError as error:
+        raise EmbeddedError(f"{error}; end it and try again") from None
     except OSError as error:
-        raise EmbeddedError(f"{home} cannot be used: {error.strerror}; set XDG_DATA_HOME to another place") from None
-    try:
-        if not wait_until(lambda: _taken(lock), LOCK_SECONDS):
-            raise EmbeddedError(f"another command has held {home / 'lock'} for {LOCK_SECONDS:.0f} s; end it")
-        yield
-    finally:
-        os.close(lock)
-
-
-def _taken(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+        raise EmbeddedError(
+            f"{home} cannot be used: {error.strerror}; set XDG_DATA_HOME to another place"
+        ) from None

@@ -7,29 +7,28 @@ opens its port and never serves; netty, jetty, jackson and log4j are not needed.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import platformdirs
 
-from leaderjobs.embedded.process import wait_until
+from leaderjobs.embedded.locks import locked
 from leaderjobs.errors import EmbeddedError
 
 SYSTEM = Path("/usr/share/java")
 PACKAGES = ("libzookeeper-java", "libslf4j-java", "libdropwizard-metrics-java", "libsnappy-java")
 APT_SECONDS = 120
+LOCK_SECONDS = 3.0 * APT_SECONDS
 _NEEDED = ("slf4j-api", "metrics-core", "snappy-java", "zookeeper-jute", "zookeeper")
 # One of them, so that the log says why a start failed; without any, slf4j prints a notice and is silent.
 _LOGGERS = ("slf4j-simple", "slf4j-nop")
 _HELP = (
-    "install libzookeeper-java (Debian, Ubuntu), or unpack a release of zookeeper.apache.org and set ZOOKEEPER_HOME"
+    "install libzookeeper-java (Debian, Ubuntu), "
+    "or unpack a release of zookeeper.apache.org and set ZOOKEEPER_HOME"
 )
 
 
@@ -75,9 +74,11 @@ def _fetched(cache: Path) -> list[Path]:
         raise EmbeddedError(f"no ZooKeeper on this machine: {_HELP}")
     try:
         cache.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with _one_at_a_time(cache.with_name("zookeeper.lock")):
+        with locked(cache.with_name("zookeeper.lock"), LOCK_SECONDS):
             if _jars_in([cache]) is None:
                 _download(cache)
+    except TimeoutError as error:
+        raise EmbeddedError(f"fetching ZooKeeper: {error}; end it, or {_HELP}") from None
     except OSError as error:
         raise EmbeddedError(
             f"no ZooKeeper on this machine, and its jars cannot be kept in {cache}: {error.strerror}; "
@@ -87,25 +88,6 @@ def _fetched(cache: Path) -> list[Path]:
     if found is None:
         raise EmbeddedError(f"the packages {', '.join(PACKAGES)} did not hold all jars of ZooKeeper: {_HELP}")
     return found
-
-
-@contextmanager
-def _one_at_a_time(path: Path) -> Iterator[None]:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-
-    def taken() -> bool:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
-
-    try:
-        if not wait_until(taken, 2.0 * APT_SECONDS):
-            raise EmbeddedError(f"another process has been fetching ZooKeeper for minutes; end it, or {_HELP}")
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _download(cache: Path) -> None:
@@ -157,8 +139,14 @@ def _run(command: list[str], work: Path) -> str | None:
     proxies = {name: value for name, value in os.environ.items() if name.lower().endswith("_proxy")}
     try:
         done = subprocess.run(
-            command, cwd=work, env={**environment, **proxies}, capture_output=True, text=True,
-            timeout=APT_SECONDS, check=False, stdin=subprocess.DEVNULL,
+            command,
+            cwd=work,
+            env={**environment, **proxies},
+            capture_output=True,
+            text=True,
+            timeout=APT_SECONDS,
+            check=False,
+            stdin=subprocess.DEVNULL,
         )
     except subprocess.TimeoutExpired:
         return f"no answer within {APT_SECONDS} s"

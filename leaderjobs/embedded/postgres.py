@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shutil
 import signal
 import struct
 import subprocess
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from leaderjobs.embedded.account import Account
 from leaderjobs.embedded.binaries import find_postgres
-from leaderjobs.embedded.process import spawn
-from leaderjobs.embedded.server import Server, child_environment, exchange, write_private
+from leaderjobs.embedded.process import Command, Program
+from leaderjobs.embedded.server import Server, exchange, write_private
 from leaderjobs.errors import EmbeddedError
 
 DATABASE = "leaderjobs"
 USER = "postgres"
 MOST_CONNECTIONS = 100
-INIT_SECONDS = 120
+INIT_SECONDS = 120.0
+_FAILED = re.compile(r"\bERROR\b|\bFATAL\b|\berror:")
 _PROTOCOL = 3 << 16
 # Passwords only, loopback only: with `trust` every local user would be a superuser.
 _HBA = "host all all 127.0.0.1/32 scram-sha-256\n"
@@ -98,33 +101,33 @@ class PostgresServer(Server):
         with account.path_to(fresh) as (name, keep):
             # `trust` holds only until pg_hba.conf is replaced below, before anything listens.
             options = ["-U", USER, "--auth=trust", "-E", "UTF8", "--no-locale", *flush]
-            self._run_once([*account.prefix, programs / "initdb", "-D", name, *options], account, [*keep, lock])
+            make: Command = [*account.prefix, programs / "initdb", "-D", name, *options]
+            self._run(Program(make, keep=[*keep, lock], uid=account.uid), "")
+            single: Command = [*account.prefix, programs / "postgres", "--single", "-D", name, "postgres"]
             sql = f"ALTER USER {USER} PASSWORD '{password}';\nCREATE DATABASE {DATABASE};\n"
-            single = [*account.prefix, programs / "postgres", "--single", "-D", name, "postgres"]
-            self._run_once(single, account, [*keep, lock], sql)
+            self._run(Program(single, keep=[*keep, lock], uid=account.uid), sql)
         (fresh / "pg_hba.conf").write_text(_HBA)
         write_private(self.password_file, password)
-        if self._data.exists():
-            raise EmbeddedError(f"{self._data} exists and holds no Postgres data; move it away")
-        fresh.rename(self._data)
-
-    def _run_once(self, command: list[str | Path], account: Account, keep: list[int], text: str = "") -> None:
         try:
-            done = subprocess.run(
-                [str(part) for part in command],
-                input=text, capture_output=True, text=True, timeout=INIT_SECONDS, check=False, cwd="/",
-                env=child_environment(), pass_fds=keep,
-                user=account.uid, group=account.uid, extra_groups=None if account.uid is None else [],
-            )
+            fresh.rename(self._data)
+        except OSError:
+            raise EmbeddedError(f"{self._data} exists and holds no Postgres data; move it away") from None
+
+    def _run(self, program: Program, text: str) -> None:
+        try:
+            done = program.run(text, INIT_SECONDS)
         except subprocess.TimeoutExpired:
-            raise EmbeddedError(f"Postgres made no database in {self.directory} within {INIT_SECONDS} s") from None
+            raise EmbeddedError(
+                f"Postgres made no database in {self.directory} within {INIT_SECONDS:.0f} s"
+            ) from None
         # `postgres --single` leaves with 0 even where a statement failed.
-        failed = [line for line in done.stderr.splitlines() if "ERROR" in line or "FATAL" in line or "error:" in line]
+        failed = [line for line in done.stderr.splitlines() if _FAILED.search(line)]
         if done.returncode != 0 or failed:
             why = (failed or done.stderr.strip().splitlines() or ["it said nothing"])[-1]
             raise EmbeddedError(f"Postgres made no database in {self.directory}: {why}")
 
-    def _launch(self, port: int, lock: int) -> int:
+    @contextmanager
+    def _program(self, port: int, lock: int) -> Iterator[Program]:
         account = Account.choose()
         account.own(self._data)
         programs = account.programs(find_postgres(int((self._data / "PG_VERSION").read_text())))
@@ -135,6 +138,8 @@ class PostgresServer(Server):
             # A socket's path may have 107 bytes; a user's data directory may have more.
             "unix_socket_directories": "",
             "max_connections": MOST_CONNECTIONS,
+            # Segments under /dev/shm would outlive a killed server, and containers have little of it.
+            "dynamic_shared_memory_type": "mmap",
             "fsync": on,
             "full_page_writes": on,
             # The log is for failed starts; statements may hold what must not be in a log.
@@ -143,13 +148,10 @@ class PostgresServer(Server):
             "log_checkpoints": "off",
             "log_line_prefix": "",
         }
+        options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         with account.path_to(self._data) as (name, keep):
-            command = [*account.prefix, programs / "postgres", "-D", name]
-            for setting, value in settings.items():
-                command += ["-c", f"{setting}={value}"]
-            return spawn(
-                command, environment=child_environment(), log=self._log, keep=[*keep, lock], uid=account.uid
-            )
+            command: Command = [*account.prefix, programs / "postgres", "-D", name, *options]
+            yield Program(command, keep=[*keep, lock], uid=account.uid)
 
 
 def _forget_reused_pid(path: Path) -> None:

@@ -8,20 +8,27 @@ import re
 import socket
 import subprocess
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, Any, cast
 
 from leaderjobs.clock import elapsed
 from leaderjobs.errors import EmbeddedError
 
 POLL_SECONDS = 0.02
 PORT_TRIES = 200
+ASK_SECONDS = 20.0
 FIRST_PORT = 15_000
 MOST_LOG_BYTES = 64 * 1024
 MOST_LINE_CHARACTERS = 300
 _EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _TELLING = re.compile(r"FATAL|PANIC|ERROR|[Ee]rror|Exception")
+# A stack frame; and what our own probes cause while Postgres starts.
+_NOISE = re.compile(r"at |.*the database system is ")
+
+Command = Sequence[str | Path]
 
 
 def wait_until(predicate: Callable[[], bool], seconds: float) -> bool:
@@ -63,35 +70,75 @@ def free_port() -> int:
     raise EmbeddedError(f"no free port from {FIRST_PORT} to {low} on 127.0.0.1; end some servers")
 
 
-def spawn(
-    command: Sequence[str | Path],
-    *,
-    environment: Mapping[str, str],
-    log: Path,
-    keep: Sequence[int] = (),
-    uid: int | None = None,
-) -> int:
-    """Start a child in a session of its own (Ctrl-C is not for it) and give its pid.
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A program to start: `keep` are descriptors that it inherits, `uid` is whom to become."""
 
-    `keep` are descriptors that it inherits. Its output goes to `log`, which starts empty.
-    """
-    with log.open("wb") as output:
-        child = subprocess.Popen(
-            [str(part) for part in command],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env=dict(environment),
-            pass_fds=tuple(keep),
-            start_new_session=True,
-            cwd="/",
-            user=uid,
-            group=uid,
-            extra_groups=None if uid is None else [],
+    command: Command
+    folder: Path = Path("/")
+    keep: Sequence[int] = ()
+    uid: int | None = None
+
+    def spawn(self, log: Path, known: Callable[[int], None]) -> int:
+        """Start it in a session of its own (Ctrl-C is not for it) and give its pid.
+
+        It runs only after `known(pid)` has returned: the child waits on a pipe, and ends when we die
+        before. So no server ever runs whose pid nobody has written down. Output goes to `log`,
+        which starts empty.
+        """
+        gate = ["/bin/sh", "-c", 'read -r _ && exec "$@" </dev/null', "leaderjobs"]
+        with log.open("wb") as output:
+            child = subprocess.Popen(
+                [*gate, *map(str, self.command)],
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                **self._circumstances(),
+            )
+        # It may outlive us, and `started_at` reaps it: Popen must neither wait for it nor warn.
+        child.returncode = 0
+        pipe = cast("IO[bytes]", child.stdin)
+        with suppress(BrokenPipeError), pipe:
+            known(child.pid)
+            pipe.write(b"\n")
+        return child.pid
+
+    def run(self, text: str, seconds: float) -> subprocess.CompletedProcess[str]:
+        """Run it to its end with `text` as its input; TimeoutExpired after `seconds`."""
+        return subprocess.run(
+            [str(part) for part in self.command],
+            input=text,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
+            **self._circumstances(),
         )
-    # It may outlive us, and `started_at` reaps it: Popen must neither wait for it nor warn.
-    child.returncode = 0
-    return child.pid
+
+    def _circumstances(self) -> dict[str, Any]:
+        return {
+            "cwd": self.folder,
+            "env": child_environment(),
+            "pass_fds": tuple(self.keep),
+            "user": self.uid,
+            "group": self.uid,
+            "extra_groups": None if self.uid is None else [],
+        }
+
+    def says(self) -> str | None:
+        """What it prints within a while; None when it cannot run or fails."""
+        try:
+            done = self.run("", ASK_SECONDS)
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+        return done.stdout.strip() if done.returncode == 0 else None
+
+
+def child_environment() -> dict[str, str]:
+    """What a program needs of our environment, and none of the secrets that it may hold."""
+    kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ}
+    return {"PATH": os.defpath, **kept, "LC_ALL": "C.UTF-8", "TZ": "UTC"}
 
 
 def started_at(pid: int) -> str | None:
@@ -125,7 +172,7 @@ def telling_line(log: Path) -> str:
     except OSError:
         return "no log"
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    errors = [line for line in lines if _TELLING.search(line) and not line.startswith("at ")]
+    errors = [line for line in lines if _TELLING.search(line) and not _NOISE.match(line)]
     return (errors or lines or ["its log is empty"])[-1][:MOST_LINE_CHARACTERS]
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import signal
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import ClassVar
 
+from leaderjobs.embedded.locks import locked
 from leaderjobs.embedded.process import (
+    Program,
     Watchdog,
     free_port,
     port_is_free,
@@ -99,9 +100,11 @@ class Server:
         return f"{type(self).__name__}({str(self.directory)!r})"
 
     def _prepare(self, lock: int) -> None:
+        """Make what the server needs once; whatever runs for it must inherit `lock`."""
         raise NotImplementedError
 
-    def _launch(self, port: int, lock: int) -> int:
+    def _program(self, port: int, lock: int) -> AbstractContextManager[Program]:
+        """The server to start; what it needs open stays open until the block ends."""
         raise NotImplementedError
 
     @property
@@ -120,10 +123,7 @@ class Server:
         last = self._record()[2]
         for _ in range(MOST_PORTS):
             port = self._fixed_port or (last if last and port_is_free(last) else free_port())
-            pid = self._launch(port, lock)
-            self._write_record(pid, started_at(pid), port)
-            if not self._detached:
-                self._watchdog = Watchdog(pid, self.orphan_signal)
+            self._launch(port, lock)
             if wait_until(lambda: self.pid is None or self.serves(), READY_SECONDS) and self.pid is not None:
                 return
             hung = self.pid is not None
@@ -136,6 +136,16 @@ class Server:
             last = None
         raise EmbeddedError(f"{self.title} lost its port to another program {MOST_PORTS} times; try again")
 
+    def _launch(self, port: int, lock: int) -> None:
+        def known(pid: int) -> None:
+            record = {"pid": pid, "started": started_at(pid), "port": port}
+            write_private(self.directory / "server.json", json.dumps(record))
+            if not self._detached:
+                self._watchdog = Watchdog(pid, self.orphan_signal)
+
+        with self._program(port, lock) as program:
+            program.spawn(self._log, known)
+
     def _end(self, how: signal.Signals, patience: float) -> None:
         pid = self.pid
         for number, seconds in ((how, patience), (signal.SIGKILL, KILL_SECONDS)):
@@ -145,7 +155,9 @@ class Server:
                 os.kill(pid, number)
             wait_until(lambda: self.pid != pid, seconds)
         if pid is not None and self.pid == pid:
-            raise EmbeddedError(f"{self.title}, pid {pid}, cannot be ended even with SIGKILL; look at its state")
+            raise EmbeddedError(
+                f"{self.title}, pid {pid}, cannot be ended even with SIGKILL; look at its state"
+            )
         if self._watchdog is not None:
             self._watchdog.release()
             self._watchdog = None
@@ -153,15 +165,13 @@ class Server:
     @contextmanager
     def _locked(self) -> Iterator[int]:
         """Hold the directory; the descriptor is to be inherited by every process of the server."""
-        lock = os.open(self.directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            if not wait_until(lambda: _try_lock(lock), LOCK_SECONDS):
-                raise EmbeddedError(
-                    f"{self.directory} is in use by a {self.title} that is not recorded in server.json; end it first"
-                )
-            yield lock
-        finally:
-            os.close(lock)
+            with locked(self.directory / "lock", LOCK_SECONDS) as descriptor:
+                yield descriptor
+        except TimeoutError:
+            raise EmbeddedError(
+                f"{self.directory} is in use by a {self.title} that server.json does not name; end it first"
+            ) from None
 
     def _record(self) -> tuple[int | None, str | None, int | None]:
         """Pid, start time and port as last written; all None when there is no readable file."""
@@ -170,18 +180,6 @@ class Server:
             return found["pid"], found["started"], found["port"]
         except (OSError, ValueError, KeyError, TypeError):
             return None, None, None
-
-    def _write_record(self, pid: int, started: str | None, port: int) -> None:
-        text = json.dumps({"pid": pid, "started": started, "port": port})
-        write_private(self.directory / "server.json", text)
-
-
-def _try_lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def write_private(path: Path, text: str) -> None:
@@ -202,9 +200,3 @@ def exchange(port: int, request: bytes, most: int) -> bytes:
             return connection.recv(most)
     except OSError:
         return b""
-
-
-def child_environment() -> dict[str, str]:
-    """What a server needs of our environment, and none of the secrets that it may hold."""
-    kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ}
-    return {"PATH": os.defpath, **kept, "LC_ALL": "C", "TZ": "UTC"}

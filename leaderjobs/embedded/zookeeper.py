@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
 from leaderjobs.embedded.jars import find_jars
 from leaderjobs.embedded.java import find_java
-from leaderjobs.embedded.process import spawn
-from leaderjobs.embedded.server import Server, child_environment, exchange
+from leaderjobs.embedded.process import Command, Program
+from leaderjobs.embedded.server import Server, exchange
 
 HEAP = "-Xmx64m"
+SHORTEST_SESSION = timedelta(seconds=1)
 LONGEST_SESSION = timedelta(minutes=2)
 SNAPSHOTS_KEPT = 3
+PURGE_HOURS = 1
 _MAIN = "org.apache.zookeeper.server.ZooKeeperServerMain"
 
 
@@ -51,37 +55,38 @@ class ZooKeeperServer(Server):
         return b"Zookeeper version" in exchange(self.port, b"srvr", 1024)
 
     def _prepare(self, lock: int) -> None:
+        del lock
         (self.directory / "data").mkdir(mode=0o700, exist_ok=True)
 
-    def _launch(self, port: int, lock: int) -> int:
+    @contextmanager
+    def _program(self, port: int, lock: int) -> Iterator[Program]:
         settings = {
             "tickTime": int(self._tick / timedelta(milliseconds=1)),
-            # A .properties file: the backslash escapes.
-            "dataDir": str(self.directory / "data").replace("\\", "\\\\"),
+            # Relative: ZooKeeper reads this file as Latin-1, and a backslash escapes.
+            "dataDir": "data",
             "clientPort": port,
             "clientPortAddress": "127.0.0.1",
             "admin.enableServer": "false",
             "4lw.commands.whitelist": "ruok,srvr,mntr,envi,conf",
             "maxClientCnxns": 0,
-            "minSessionTimeout": 1000,
+            "minSessionTimeout": int(SHORTEST_SESSION / timedelta(milliseconds=1)),
             # The default, 20 ticks, would silently cut the sessions that the configuration asks for.
             "maxSessionTimeout": int(LONGEST_SESSION / timedelta(milliseconds=1)),
             "autopurge.snapRetainCount": SNAPSHOTS_KEPT,
-            "autopurge.purgeInterval": 1,
+            "autopurge.purgeInterval": PURGE_HOURS,
         }
-        config = self.directory / "zoo.cfg"
-        config.write_text("".join(f"{name}={value}\n" for name, value in settings.items()), encoding="utf-8")
-        command = [
-            find_java(),
+        (self.directory / "zoo.cfg").write_text(
+            "".join(f"{name}={value}\n" for name, value in settings.items())
+        )
+        options = [
             HEAP,
             "-XX:+UseSerialGC",
             "-XX:TieredStopAtLevel=1",
+            "-XX:-UsePerfData",
             "-Dzookeeper.jmx.log4j.disable=true",
             f"-Dzookeeper.forceSync={'yes' if self._durable else 'no'}",
             "-Dorg.slf4j.simpleLogger.defaultLogLevel=error",
-            "-cp",
-            ":".join(str(jar) for jar in find_jars()),
-            _MAIN,
-            config,
         ]
-        return spawn(command, environment=child_environment(), log=self._log, keep=[lock])
+        classes = ":".join(str(jar) for jar in find_jars())
+        command: Command = [find_java(), *options, "-cp", classes, _MAIN, "zoo.cfg"]
+        yield Program(command, folder=self.directory, keep=[lock])
