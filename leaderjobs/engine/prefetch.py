@@ -10,8 +10,6 @@ from typing import Self
 
 from leaderjobs.model.batch import Batch
 
-_AHEAD = 1
-
 
 class Prefetch:
     """Drives a connector's generator on a thread of its own and hands its batches over in order.
@@ -24,7 +22,9 @@ class Prefetch:
     def __init__(self, batches: Iterator[Batch], name: str) -> None:
         """Nothing is fetched before the context is entered."""
         self._batches = batches
-        self._queue: queue.Queue[Batch | BaseException | None] = queue.Queue(maxsize=_AHEAD)
+        self._queue: queue.Queue[Batch | BaseException | None] = queue.Queue(maxsize=2)
+        # A permit to fetch: given back when a batch is taken, so that at most one waits for the consumer.
+        self._permit = threading.Semaphore(1)
         self._left = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"fetch-{name}", daemon=True)
 
@@ -38,16 +38,13 @@ class Prefetch:
     ) -> None:
         """Let the fetching thread end; it is not waited for, it owns nothing that outlives it."""
         self._left.set()
-        while True:
-            try:
-                self._queue.get_nowait()
-            except queue.Empty:
-                return
+        self._permit.release()
 
     def __iter__(self) -> Iterator[Batch]:
         """The batches, then the generator's error if it had one."""
         while True:
             item = self._queue.get()
+            self._permit.release()
             if item is None:
                 return
             if isinstance(item, BaseException):
@@ -56,10 +53,12 @@ class Prefetch:
 
     def _run(self) -> None:
         try:
+            self._permit.acquire()
             for batch in self._batches:
-                self._queue.put(batch)
                 if self._left.is_set():
                     return
+                self._queue.put(batch)
+                self._permit.acquire()
             self._queue.put(None)
         except BaseException as error:  # noqa: BLE001 - carried over to the consumer's thread, whatever it is
             self._queue.put(error)
