@@ -98,8 +98,11 @@ def _shut(connection: HTTPConnection) -> None:
 
 
 def _pools(watch: Callable[[HTTPConnection], None]) -> dict[str, type[HTTPConnectionPool]]:
-    """Connection pools whose connections report themselves: before they connect, once they have, and
-    at every request, which is the only word of one that is kept from the request before."""
+    """Connection pools whose connections report themselves.
+
+    Before they connect, once they have, and at every request: a connection that is kept from the
+    request before gives no other sign.
+    """
 
     class Plain(HTTPConnection):
         def connect(self) -> None:
@@ -107,7 +110,7 @@ def _pools(watch: Callable[[HTTPConnection], None]) -> dict[str, type[HTTPConnec
             super().connect()
             watch(self)
 
-        def request(self, *args: Any, **kwargs: Any) -> None:
+        def request(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - passed through
             watch(self)
             super().request(*args, **kwargs)
 
@@ -117,7 +120,7 @@ def _pools(watch: Callable[[HTTPConnection], None]) -> dict[str, type[HTTPConnec
             super().connect()
             watch(self)
 
-        def request(self, *args: Any, **kwargs: Any) -> None:
+        def request(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - passed through
             watch(self)
             super().request(*args, **kwargs)
 
@@ -137,11 +140,11 @@ class _Adapter(HTTPAdapter):
         self._pools = _pools(watch)
         super().__init__(pool_connections=1, pool_maxsize=1, max_retries=0)
 
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - passed through
         super().init_poolmanager(*args, **kwargs)
         self.poolmanager.pool_classes_by_scheme = self._pools
 
-    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> ProxyManager:
+    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> ProxyManager:  # noqa: ANN401 - passed through
         manager: ProxyManager = super().proxy_manager_for(*args, **kwargs)
         manager.pool_classes_by_scheme = self._pools
         return manager
@@ -226,7 +229,8 @@ class HttpClient:
                 body += chunk
                 if len(body) > MOST_BODY_BYTES:
                     raise FatalError(
-                        f"{self._base_url}{path} answered more than {MOST_BODY_BYTES} bytes; ask for smaller pages"
+                        f"{self._base_url}{path} answered more than {MOST_BODY_BYTES} bytes; "
+                        "ask for smaller pages"
                     )
             retry_after = parse_retry_after(response.headers.get("Retry-After"))
             return Answer(response.status_code, bytes(body), retry_after)

@@ -44,7 +44,7 @@ ACCOUNTS = Stream(
 TRANSACTIONS = Stream(
     name="transactions",
     key="transaction_id",
-    comment="Transactions of every account of the Item; removed ones, and pending ones once posted, are deleted",
+    comment="Transactions of the Item; removed ones, and pending ones once posted, are deleted",
     columns=(
         Column("account_id", ColumnType.TEXT, ("account_id",), "Key in plaid.accounts", indexed=True),
         Column(
