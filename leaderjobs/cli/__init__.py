@@ -10,9 +10,8 @@ looks like and the exit code: 0 fine, 1 failed, 2 the request or the configurati
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -40,9 +39,11 @@ COMMANDS = {
 """Name and summary, in the order of the help; the module is `leaderjobs.cli.NAME`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
-    """The options that stand before the command; commands get it with `@click.pass_obj`."""
+class Context(NamedTuple):
+    """The options that stand before the command; commands get it with `@click.pass_obj`.
+
+    No dataclass: importing those would add a tenth to the time of `--help`.
+    """
 
     config: Path | None
     verbose: int
@@ -50,9 +51,9 @@ class Context:
 
     def settings(self) -> Settings:
         """Load the configuration and print its warnings; ConfigError when it is wrong."""
-        import os  # noqa: PLC0415 - as the next line
+        import os
 
-        from leaderjobs import config  # noqa: PLC0415 - heavy, and `--help` must not pay for it
+        from leaderjobs import config
 
         settings = config.load(self.config, os.environ)
         for warning in settings.warnings:
@@ -61,9 +62,9 @@ class Context:
 
     def start_logging(self, *, service: bool = False) -> Logging:
         """Log to stderr until the command ends: warnings, or from INFO on for a `service` or with -v."""
-        import logging  # noqa: PLC0415 - as the next line
+        import logging
 
-        from leaderjobs import logs  # noqa: PLC0415 - as in settings
+        from leaderjobs import logs
 
         levels = (logging.WARNING, logging.INFO, logging.DEBUG)
         level = levels[min(self.verbose + service, 2)]

@@ -90,13 +90,13 @@ def _usage(error: click.UsageError) -> str:
 
 def _traceback() -> None:
     if _state["verbose"]:
-        import traceback  # noqa: PLC0415 - 5 ms that only an error costs
+        import traceback
 
         with suppress(OSError):
             click.echo(_redacted(traceback.format_exc().rstrip()), err=True)
 
 
 def _redacted(text: str) -> str:
-    from leaderjobs import logs  # noqa: PLC0415 - heavy, and only an error needs it
+    from leaderjobs import logs
 
     return logs.redacted(text)

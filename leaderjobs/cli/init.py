@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 # Prose has a space after its #, a setting has none: taking those #s away gives a file that loads.
 TEMPLATE = """\
 # leaderjobs: who leads is decided in ZooKeeper, rows and progress are kept in Postgres.
-# A value here is overridden by the environment: LEADERJOBS_CLUSTER_NAME, LEADERJOBS_CONNECTIONS_HOUSEHOLD_SECRET.
+# The environment overrides a value: LEADERJOBS_CLUSTER_NAME, LEADERJOBS_CONNECTIONS_HOUSEHOLD_SECRET.
 # A secret, and a server's URL, is a literal, { env = "NAME" } or { file = "/path" }.
 
 [cluster]
@@ -39,7 +39,20 @@ TEMPLATE = """\
 # An account at a third party.
 #[connections.household]
 #connector = "plaid"
-{options}
+# https only, loopback excepted.
+#base_url = "https://sandbox.plaid.com"
+#client_id = { env = "PLAID_CLIENT_ID" }
+#secret = { file = "/run/secrets/plaid" }
+#access_token = { env = "PLAID_ACCESS_TOKEN" }
+# Transactions in a page, which is what one commit holds: 1 to 500.
+#page_size = 500
+# How often Plaid may be asked for transactions of this account.
+#rate_limit = "50/min"
+# Days of history that Plaid fetches from the bank; left out: what Plaid does by itself.
+#days_requested = 90
+# Of one request, from the connect to the last byte.
+#timeout = "30s"
+
 # What to pull from it: `leaderjobs enqueue household`.
 #[syncs.household]
 #connection = "household"
@@ -48,20 +61,6 @@ TEMPLATE = """\
 # Tries of one job before it is given up.
 #max_attempts = 20
 """
-
-# One entry for each setting of the plaid connector: what it is, and an example.
-PLAID = """\
-# https only, loopback excepted.
-#base_url = "https://sandbox.plaid.com"
-#client_id = { env = "PLAID_CLIENT_ID" }
-#secret = { file = "/run/secrets/plaid" }
-#access_token = { env = "PLAID_ACCESS_TOKEN" }
-"""
-
-
-def template() -> str:
-    """The text that `init` writes."""
-    return TEMPLATE.replace("{options}\n", PLAID + "\n")
 
 
 @click.command("init", short_help="Write a commented configuration file.")
@@ -73,7 +72,7 @@ def command(context: Context, path: Path | None) -> None:
     PATH is ./leaderjobs.toml when it is left out.
     """
     target = path or context.config or Path("leaderjobs.toml")
-    write(target, template())
+    write(target, TEMPLATE)
     click.echo(f"wrote {target}; next: leaderjobs demo, or name your servers in it and leaderjobs migrate")
 
 

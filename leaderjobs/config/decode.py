@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import types
 import typing
 from collections.abc import Collection, Mapping
-from typing import Annotated, Protocol, TypeVar
+from typing import TypeVar
 
 import msgspec
 
 from leaderjobs.config.environment import EnvironmentValue, Path
 from leaderjobs.config.settings import Between
-from leaderjobs.config.shown import quoted, shown
+from leaderjobs.config.shown import one_line, quoted, shown
 from leaderjobs.config.source import Document
+from leaderjobs.config.words import Parsed, allowed_for, unwrapped
 from leaderjobs.errors import ConfigError
 from leaderjobs.values import Secret
 
@@ -22,11 +22,6 @@ if typing.TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 T = TypeVar("T")
-
-
-class _Parsed(Protocol):
-    @classmethod
-    def parse(cls, value: object) -> object: ...
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -92,44 +87,45 @@ class Reader:
                 continue
             here = (*path, field.key)
             if here in self.overlay:
-                values[field.name] = self._from_environment(self.overlay[here], field)
+                values[field.name] = self._read(self.overlay[here].text, here, field)
             elif field.key in table:
-                values[field.name] = self._from_file(table[field.key], here, field)
+                values[field.name] = self._read(table[field.key], here, field)
             elif field.required:
                 raise self.fail(path, f": {field.key} is missing; allowed: {allowed_for(field.type)}")
         try:
             return kind(**values)
         except ValueError as error:
-            # A connector's own check of several settings together; it knows not to name a secret.
-            raise self.fail(path, f": {quoted(str(error))}") from None
+            raise self._refused(kind, path, str(error)) from None
 
-    def complain(self, path: Path, value: object, allowed: str) -> ConfigError:
-        """The error for a value that reads well but fits nothing, wherever it came from."""
+    def complain(self, path: Path, value: str, allowed: str) -> ConfigError:
+        """The error for `value` (as it may be shown) that stands at `path`, wherever it came from."""
         if path in self.overlay:
-            found = self.overlay[path]
-            return ConfigError(f"{found.variable} = {shown(found.text)}: allowed: {allowed}")
-        return self.fail(path, f" = {shown(value)}: allowed: {allowed}")
+            return ConfigError(f"{self.overlay[path].variable} = {value}: allowed: {allowed}")
+        return self.fail(path, f" = {value}: allowed: {allowed}")
 
-    def _from_file(self, value: object, path: Path, field: Field) -> object:
-        try:
-            return decode(value, field.type, lax=False)
-        except ValueError as error:
-            raise self.fail(path, f" = {_safe(value, field.type)}: allowed: {error}") from None
+    def _refused(self, kind: type, path: Path, complaint: str) -> ConfigError:
+        """A type's own check failed; where it says `KEY: allowed: …`, the value is looked up for it."""
+        key, _, allowed = complaint.partition(": allowed: ")
+        field = next((field for field in fields_of(kind) if field.name == key), None)
+        if field is None or not allowed:
+            return self.fail(path, f": {one_line(complaint)}")
+        here = (*path, field.key)
+        in_file = self.table(*path).get(field.key)
+        value = self.overlay[here].text if here in self.overlay else in_file
+        return self.complain(here, _safe(value, field.type), one_line(allowed))
 
-    @staticmethod
-    def _from_environment(value: EnvironmentValue, field: Field) -> object:
+    def _read(self, value: object, path: Path, field: Field) -> object:
         try:
-            return decode(value.text, field.type, lax=True)
+            return decode(value, field.type, lax=path in self.overlay)
         except ValueError as error:
-            text = _safe(value.text, field.type)
-            raise ConfigError(f"{value.variable} = {text}: allowed: {error}") from None
+            raise self.complain(path, _safe(value, field.type), str(error)) from None
 
 
 def decode(value: object, kind: object, *, lax: bool) -> object:
     """`value` as `kind`; ValueError says only what is allowed. `lax` reads numbers and lists from text."""
-    inner, extras = _unwrapped(kind)
+    inner, extras = unwrapped(kind)
     if isinstance(inner, type) and hasattr(inner, "parse"):
-        return _parse(typing.cast("type[_Parsed]", inner), value, extras)
+        return _parse(typing.cast("type[Parsed]", inner), value, extras)
     if lax and isinstance(value, str) and _is_collection(inner):
         value = [part.strip() for part in value.split(",") if part.strip()]
     try:
@@ -140,57 +136,13 @@ def decode(value: object, kind: object, *, lax: bool) -> object:
 
 def holds_secret(kind: object) -> bool:
     """Whether a value of this type must never be shown."""
-    inner, _ = _unwrapped(kind)
+    inner, _ = unwrapped(kind)
     if isinstance(inner, type) and issubclass(inner, Secret):
         return True
     return any(holds_secret(part) for part in typing.get_args(inner) if part is not inner)
 
 
-def allowed_for(kind: object) -> str:
-    """What a value of this type may be, in words."""
-    inner, extras = _unwrapped(kind)
-    for extra in extras:
-        if isinstance(extra, msgspec.Meta) and extra.description:
-            return extra.description
-        if isinstance(extra, Between):
-            return extra.text
-    if isinstance(inner, type) and hasattr(inner, "parse"):
-        try:
-            typing.cast("type[_Parsed]", inner).parse(None)
-        except ValueError as error:
-            return str(error).removeprefix("allowed: ")
-    return _words(msgspec.inspect.type_info(typing.cast("type[object]", kind)))
-
-
-def _words(info: msgspec.inspect.Type) -> str:
-    match info:
-        case msgspec.inspect.Metadata(type=inner):
-            return _words(inner)
-        case msgspec.inspect.UnionType(types=parts):
-            words = [_words(part) for part in parts if not isinstance(part, msgspec.inspect.NoneType)]
-            return " or ".join(words)
-        case msgspec.inspect.IntType(ge=low, le=high) if low is not None and high is not None:
-            return f"a whole number from {low} to {high}"
-        case msgspec.inspect.IntType(ge=low):
-            return "a whole number" if low is None else f"a whole number from {low}"
-        case msgspec.inspect.FloatType():
-            return "a number"
-        case msgspec.inspect.BoolType():
-            return "true or false"
-        case msgspec.inspect.LiteralType(values=values):
-            return ", ".join(shown(value) for value in values)
-        case msgspec.inspect.EnumType(cls=cls):
-            return ", ".join(shown(member.value) for member in cls)
-        case msgspec.inspect.ListType() | msgspec.inspect.VarTupleType() | msgspec.inspect.SetType():
-            least = "a non-empty list" if info.min_length else "a list"
-            return f"{least} of {_words(info.item_type).removeprefix('a ')}s"
-        case msgspec.inspect.DictType() | msgspec.inspect.StructType():
-            return "a table"
-        case _:
-            return "a string"
-
-
-def _parse(kind: type[_Parsed], value: object, extras: tuple[object, ...]) -> object:
+def _parse(kind: type[Parsed], value: object, extras: tuple[object, ...]) -> object:
     try:
         parsed = kind.parse(value)
     except RuntimeError:
@@ -206,27 +158,11 @@ def _parse(kind: type[_Parsed], value: object, extras: tuple[object, ...]) -> ob
 
 def _hook(kind: type, value: object) -> object:
     """For msgspec: types of ours inside collections."""
-    return typing.cast("type[_Parsed]", kind).parse(value)
+    return typing.cast("type[Parsed]", kind).parse(value)
 
 
 def _safe(value: object, kind: object) -> str:
     return "***" if holds_secret(kind) else shown(value)
-
-
-def _unwrapped(kind: object) -> tuple[object, tuple[object, ...]]:
-    """The type inside `Annotated` and `… | None`, and all annotations met on the way."""
-    extras: tuple[object, ...] = ()
-    while True:
-        if typing.get_origin(kind) is Annotated:
-            kind, *more = typing.get_args(kind)
-            extras = (*extras, *more)
-        elif typing.get_origin(kind) in {typing.Union, types.UnionType}:
-            parts = [part for part in typing.get_args(kind) if part is not types.NoneType]
-            if len(parts) != 1:
-                return kind, extras
-            kind = parts[0]
-        else:
-            return kind, extras
 
 
 def _is_collection(kind: object) -> bool:

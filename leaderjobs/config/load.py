@@ -76,7 +76,7 @@ def _check_names(reader: Reader, section: str) -> None:
 
 def _connector(reader: Reader, name: str, environ: Mapping[str, str]) -> str:
     """Which connector a connection uses; needed before its other keys mean anything."""
-    from leaderjobs.connectors import registry  # noqa: PLC0415 - only files with connections pay for it
+    from leaderjobs.connectors import registry
 
     path = ("connections", name)
     variable = variable_of((*path, "connector"))
@@ -92,13 +92,13 @@ def _connector(reader: Reader, name: str, environ: Mapping[str, str]) -> str:
 
 
 def _settings_type(connector: str) -> type[msgspec.Struct]:
-    from leaderjobs.connectors import registry  # noqa: PLC0415 - as above
+    from leaderjobs.connectors import registry
 
     return registry.settings_type(connector)
 
 
 def _streams(connector: str) -> tuple[str, ...]:
-    from leaderjobs.connectors import registry  # noqa: PLC0415 - as above
+    from leaderjobs.connectors import registry
 
     return tuple(stream.name for stream in registry.streams(connector))
 
@@ -112,10 +112,7 @@ def _cluster(reader: Reader) -> ClusterSettings:
     for key, secret, good, allowed in checks:
         if secret is not None and secret.literal is not None and not good(secret.literal):
             path = ("cluster", key)
-            complaint = f" = {urls.shown_url(secret.literal)}: allowed: {allowed}"
-            if path in reader.overlay:
-                raise ConfigError(f"{reader.overlay[path].variable}{complaint}")
-            raise reader.fail(path, complaint)
+            raise reader.complain(path, urls.shown_url(secret.literal), allowed)
     return cluster
 
 
@@ -124,14 +121,14 @@ def _sync(reader: Reader, name: str, connections: Mapping[str, ConnectionSetting
     sync = reader.build(SyncSettings, path, given={"name": name})
     if sync.connection not in connections:
         known = ", ".join(connections) or "none; write [connections.NAME] first"
-        raise reader.complain((*path, "connection"), sync.connection, f"a connection: {known}")
+        raise reader.complain((*path, "connection"), shown(sync.connection), f"a connection: {known}")
     known_streams = _streams(connections[sync.connection].connector)
     for at, stream in enumerate(sync.streams):
         if stream not in known_streams:
             allowed = f"streams of the connector: {', '.join(known_streams)}"
-            raise reader.complain((*path, "streams"), list(sync.streams), allowed)
+            raise reader.complain((*path, "streams"), shown(list(sync.streams)), allowed)
         if stream in sync.streams[:at]:
-            raise reader.complain((*path, "streams"), list(sync.streams), "each stream once")
+            raise reader.complain((*path, "streams"), shown(list(sync.streams)), "each stream once")
     return dataclasses.replace(sync, streams=sync.streams or known_streams)
 
 

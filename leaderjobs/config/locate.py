@@ -29,7 +29,7 @@ class Lines:
     """Line numbers, counted from 1, of the keys of one document."""
 
     def __init__(self, text: str) -> None:
-        """Scan `text` once; newlines are `\\n`, as the TOML reader makes them."""
+        """Scan `text` once; its lines end in LF alone, as the TOML reader makes them."""
         self._text = text
         self._newlines = [at for at, char in enumerate(text) if char == "\n"]
         self._found: dict[Path, int] = {}

@@ -14,9 +14,7 @@ from leaderjobs.values import Duration, Secret
 
 NAME_ALLOWED = "1 to 64 letters, digits, dots, underscores and hyphens, beginning with a letter or digit"
 # `\Z`, because `$` would let a name end in a newline.
-Name = Annotated[
-    str, msgspec.Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z", description=NAME_ALLOWED)
-]
+Name = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z", description=NAME_ALLOWED)]
 
 
 @dataclass(frozen=True, slots=True)

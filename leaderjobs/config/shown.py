@@ -11,8 +11,12 @@ MOST_SHOWN = 80
 
 def quoted(text: str) -> str:
     """A name as it was written, with what could break or disguise a line escaped, and bounded."""
-    kept = text if len(text) <= MOST_SHOWN else text[: MOST_SHOWN - 1] + "…"
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in kept)
+    return one_line(text if len(text) <= MOST_SHOWN else text[: MOST_SHOWN - 1] + "…")
+
+
+def one_line(text: str) -> str:
+    """`text` with everything escaped that is not a visible character or a space."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 def shown(value: object) -> str:

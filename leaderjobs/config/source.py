@@ -20,7 +20,7 @@ FILE_NAME = "leaderjobs.toml"
 MOST_BYTES = 1024 * 1024
 # The standard reader's time is quadratic in the parts of one dotted key; no key of ours has over three.
 MOST_KEY_PARTS = 64
-_LONG_KEY = re.compile(r"(?:[^\s\"'#.=]+[ \t]*\.[ \t]*){%d}" % MOST_KEY_PARTS)
+_LONG_KEY = re.compile(rf"(?:[^\s\"'#.=]+[ \t]*\.[ \t]*){{{MOST_KEY_PARTS}}}")
 _PLACE = re.compile(r"^(?P<what>.*) \(at (?:line (?P<line>\d+), column \d+|end of document)\)$", re.DOTALL)
 
 
@@ -90,7 +90,7 @@ def _parse(path: Path) -> Document:
 
 
 def _text(path: Path) -> tuple[str, int]:
-    """The file's text with `\\n` line ends, and its mode."""
+    """The file's text with LF line ends, and its mode."""
     name = quoted(str(path))
     try:
         with path.open("rb") as handle:
