@@ -100,8 +100,8 @@ class Coordinator(ABC):
     def acknowledge(self, position: ReplicaPosition) -> None:
         """Publish how far this member's replica is, in its own node; any thread.
 
-        Uses a connection of its own, so that it never stands in front of a heartbeat. A node that is
-        gone is no error.
+        Uses a connection of its own, so that it never stands in front of a heartbeat, and returns at once:
+        the newest position is written when that connection allows. A node that is gone is no error.
         """
 
     @abstractmethod
@@ -112,8 +112,11 @@ class Coordinator(ABC):
 
     @abstractmethod
     def campaign(self, partition: int) -> None:
-        """Stand in line, at its end; idempotent: an own candidate of this session is kept, also one whose
-        creation was never acknowledged (found again by guid AND session)."""
+        """Stand in line, at its end; idempotent.
+
+        An own candidate of this session is kept, also one whose creation was never acknowledged (found
+        again by guid AND session). Every new candidate re-reads `origin`: compare it before a claim is used.
+        """
 
     @abstractmethod
     def first_in_line(self, partition: int) -> bool:
