@@ -1,0 +1,32 @@
+"""Postgres, and the only SQL: the fence, the queue, the markers, and pages landing in tables.
+
+Postgres is the authority on two questions: whose writes count (`terms`), and how far every stream has
+come (`markers`). Everything a leader writes goes through `pool.fenced`, one transaction in one pipeline:
+
+    BEGIN
+    enter(term)      names the transaction after its term, bounds its waits, refuses an older term
+    ... the work ...
+    fence(term)      FOR SHARE on the term's row; refuses an older term
+    COMMIT           travels with the fence: nothing of ours can come between them
+
+Why an older term's write never commits after a newer term has begun (I1):
+- the raise (`Terms.raise_fence`) is an UPDATE of the term's row. It waits for every transaction that holds
+  the fence, so a commit in flight is before it; a fence that comes later finds another number.
+- A transaction that holds the fence but whose client stalled would make the raise wait for ever. The raise
+  waits a moment, then ends the backends that are inside a transaction of an older term (`evict`). They are
+  found by the name that `enter` gave the transaction, not by a list of connections: that name is true
+  behind a pooler as well, where a connection's backend changes with every transaction.
+- A transaction of an older term that stalls BEFORE its fence blocks no raise, but its row locks would block
+  the new leader's work. `enter` sets the name first and looks at the term second; so it either sees the
+  newer term and is refused, or is seen by the eviction that follows every raise. After the raise returned,
+  no older term holds a lock.
+- `idle_in_transaction_session_timeout` alone is not enough: a backend whose client stalls in the middle of
+  a pipeline counts as active.
+
+Errors: everything psycopg raises becomes an error of `leaderjobs.errors` (`faults`), one line, without
+libpq's words, which may quote a mistyped URL and its password. When a connection breaks during COMMIT the
+outcome is unknown: StoreUnavailable, and the caller reads the marker or the job again.
+
+SQL lives in `sql/*.sql` (statements by name) and `migrations/*.sql`; what a page's landing needs is a
+function of the schema, because the table's name is data there.
+"""

@@ -1,0 +1,121 @@
+-- name: enqueue
+-- No row comes back when an unfinished job has the key; the notification goes out with the commit.
+WITH made AS (
+    INSERT INTO leaderjobs.jobs (cluster, target, connection, streams, state, key, priority, max_attempts, scheduled_at)
+    SELECT %(cluster)s, %(target)s, %(connection)s, %(streams)s,
+           CASE WHEN due.at > now() THEN 'scheduled' ELSE 'available' END,
+           %(key)s, %(priority)s, %(max_attempts)s, due.at
+    FROM (SELECT coalesce(%(at)s::timestamptz, now() + coalesce(%(delay)s::interval, interval '0')) AS at) due
+    ON CONFLICT (cluster, key) WHERE key IS NOT NULL AND state NOT IN ('completed', 'discarded', 'cancelled')
+    DO NOTHING
+    RETURNING *
+)
+SELECT made.*, pg_notify('leaderjobs', made.cluster) FROM made;
+
+-- name: unfinished
+-- The one job that holds the key.
+SELECT * FROM leaderjobs.jobs
+WHERE cluster = %(cluster)s AND key = %(key)s AND state NOT IN ('completed', 'discarded', 'cancelled');
+
+-- name: get
+-- Ids are of the whole table; a job of another cluster is not there.
+SELECT * FROM leaderjobs.jobs WHERE cluster = %(cluster)s AND id = %(id)s;
+
+-- name: counts
+-- States without a job are filled in by the caller.
+SELECT state, count(*) AS jobs FROM leaderjobs.jobs WHERE cluster = %(cluster)s GROUP BY state;
+
+-- name: running
+-- Oldest attempt first.
+SELECT * FROM leaderjobs.jobs WHERE cluster = %(cluster)s AND state = 'running' ORDER BY started_at, id;
+
+-- name: discarded
+-- Newest failure first.
+SELECT * FROM leaderjobs.jobs
+WHERE cluster = %(cluster)s AND state = 'discarded'
+ORDER BY finished_at DESC, id DESC
+LIMIT %(limit)s;
+
+-- name: claim
+-- Due by the database's clock, one per connection, none of a connection that is busy or held. A row that is
+-- running under this very term although its connection is not busy is one whose claim or finish was never
+-- acknowledged: nobody runs it, so it is claimed again, within the same attempt.
+WITH due AS (
+    SELECT id, connection, priority, scheduled_at, 1 AS more
+    FROM leaderjobs.jobs
+    WHERE cluster = %(cluster)s AND state IN ('scheduled', 'available', 'retryable') AND scheduled_at <= now()
+    UNION ALL
+    SELECT id, connection, -1, scheduled_at, 0
+    FROM leaderjobs.jobs
+    WHERE cluster = %(cluster)s AND state = 'running' AND term = %(number)s
+), first AS (
+    SELECT DISTINCT ON (connection) *
+    FROM due
+    WHERE connection <> ALL (%(busy)s)
+      AND NOT EXISTS (
+        SELECT FROM leaderjobs.holds h
+        WHERE h.cluster = %(cluster)s AND h.connection = due.connection AND h.until > now()
+      )
+    ORDER BY connection, priority, scheduled_at, id
+), chosen AS (
+    SELECT id, more, row_number() OVER (ORDER BY priority, scheduled_at, id) AS place
+    FROM first
+    ORDER BY priority, scheduled_at, id
+    LIMIT %(limit)s
+), claimed AS (
+    UPDATE leaderjobs.jobs j
+    SET state = 'running', attempt = j.attempt + chosen.more, term = %(number)s, member = %(member)s,
+        started_at = now(), progress_stream = '', progress_pages = 0, progress_rows = 0
+    FROM chosen
+    WHERE j.id = chosen.id
+      AND CASE chosen.more WHEN 0 THEN j.state = 'running' ELSE j.state IN ('scheduled', 'available', 'retryable') END
+    RETURNING j.*, chosen.place
+)
+SELECT * FROM claimed ORDER BY place;
+
+-- name: finish
+-- Only the attempt that runs the job may end it; who waits for the job is told when nothing moves it on.
+WITH ended AS (
+    UPDATE leaderjobs.jobs
+    SET state = CASE WHEN %(spends)s AND attempt >= max_attempts THEN 'discarded' ELSE %(state)s END,
+        attempt = attempt - %(back)s,
+        scheduled_at = CASE WHEN %(delay)s::interval IS NULL THEN scheduled_at ELSE now() + %(delay)s::interval END,
+        finished_at = CASE
+            WHEN %(state)s IN ('completed', 'discarded') OR %(spends)s AND attempt >= max_attempts THEN now()
+        END,
+        error = CASE WHEN %(state)s = 'available' THEN error ELSE %(error)s END
+    WHERE id = %(id)s AND cluster = %(cluster)s AND state = 'running' AND term = %(number)s AND attempt = %(attempt)s
+    RETURNING state
+)
+SELECT state, CASE WHEN state IN ('completed', 'discarded') THEN pg_notify('leaderjobs', %(cluster)s) END
+FROM ended;
+
+-- name: state
+-- How an attempt that is no longer ours ended.
+SELECT state FROM leaderjobs.jobs WHERE cluster = %(cluster)s AND id = %(id)s;
+
+-- name: rescue
+-- Running under an older term is dead by definition, whatever its age. A job that takes its leaders down
+-- with it is given up after many rescues without a committed page in between.
+UPDATE leaderjobs.jobs
+SET state = CASE WHEN rescues >= %(most)s THEN 'discarded' ELSE 'available' END,
+    finished_at = CASE WHEN rescues >= %(most)s THEN now() END,
+    error = CASE WHEN rescues >= %(most)s THEN %(reason)s ELSE error END,
+    attempt = attempt - 1,
+    rescues = rescues + 1
+WHERE cluster = %(cluster)s AND state = 'running' AND term < %(number)s;
+
+-- name: next_due
+-- What is due already does not count: whoever asks has just claimed.
+SELECT min(waiting.due) - now() AS wait
+FROM (
+    SELECT greatest(j.scheduled_at, h.until) AS due
+    FROM leaderjobs.jobs j
+    LEFT JOIN leaderjobs.holds h ON h.cluster = j.cluster AND h.connection = j.connection
+    WHERE j.cluster = %(cluster)s AND j.state IN ('scheduled', 'available', 'retryable')
+) waiting
+WHERE waiting.due > now();
+
+-- name: listen
+-- One channel for all clusters; the payload is the cluster's name.
+LISTEN leaderjobs;
