@@ -34,7 +34,7 @@ def command(context: Context, member_id: str | None) -> None:
     from leaderjobs import app, logs
 
     settings = context.settings()
-    context.set_up_logs()
+    context.start_logging(service=True)
     with app.worker(settings, member_id, logs.emit) as worker:
         failure: list[BaseException] = []
 

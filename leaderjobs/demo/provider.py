@@ -8,6 +8,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -45,9 +46,14 @@ class Provider:
         """Counts of rows, requests and pages, as the provider itself keeps them."""
         return self._call("state", None)
 
-    def faults(self, **switches: object) -> dict[str, Any]:
-        """Switch faults on or off."""
-        return self._call("faults", switches)
+    def faults(self, *faults: Mapping[str, object]) -> None:
+        """Switch on these faults and no others (`sandbox.faults.Fault` has the names)."""
+        self._call("faults", list(faults))
+
+    def rows(self) -> dict[str, dict[str, Any]]:
+        """Every transaction that exists at the provider, by id; numbers as Decimal."""
+        items: dict[str, dict[str, dict[str, Any]]] = self._call("rows", None)
+        return {key: row for rows in items.values() for key, row in rows.items()}
 
     def change(self, **changes: object) -> dict[str, Any]:
         """Add, modify or remove transactions at the provider."""
@@ -67,12 +73,12 @@ class Provider:
                 with contextlib.suppress(BrokenPipeError):
                     pipe.close()
 
-    def _call(self, name: str, body: Mapping[str, object] | None) -> dict[str, Any]:
+    def _call(self, name: str, body: object) -> dict[str, Any]:
         request = urllib.request.Request(
             f"{self.url}/_sandbox/{name}",
             data=None if body is None else json.dumps(body).encode(),
             headers={"Content-Type": "application/json"},
         )
         with urllib.request.urlopen(request, timeout=CALL_TIMEOUT) as answer:
-            told: dict[str, Any] = json.load(answer)
+            told: dict[str, Any] = json.load(answer, parse_float=Decimal)
             return told

@@ -11,7 +11,8 @@ from math import ceil
 from typing import TypeVar
 
 from leaderjobs import clock
-from leaderjobs.demo.rig import STREAMS, SYNC, Rig
+from leaderjobs.demo.judge import judge
+from leaderjobs.demo.rig import SYNC, Rig
 from leaderjobs.errors import CoordinatorUnavailable, LeaderJobsError
 from leaderjobs.model.job import JobState
 from leaderjobs.model.marker import Marker
@@ -104,19 +105,13 @@ class Story:
 
     def _count(self, state: JobState) -> Report:
         rig = self._rig
-        books = rig.provider.state()
-        digests = {
-            stream: rig.stores.tables.fingerprint("plaid", stream, rig.plan.cluster, SYNC) for stream in STREAMS
-        }
-        agree = all(
-            (books["rows"][stream], books["fingerprint"][stream]) == digests[stream] for stream in STREAMS
-        )
+        judgement = judge(rig)
         return Report(
-            ok=agree and state is JobState.COMPLETED and len(self._failovers) == self._kills,
-            provider_rows=sum(books["rows"].values()),
-            postgres_rows=sum(rows for rows, _ in digests.values()),
+            ok=judgement.agree and state is JobState.COMPLETED and len(self._failovers) == self._kills,
+            provider_rows=judgement.provider_rows,
+            postgres_rows=judgement.postgres_rows,
             pages_committed=sum(marker.sequence for marker in rig.stores.markers.all()),
-            pages_pulled_twice=books["pages_asked_twice"],
+            pages_pulled_twice=rig.provider.state()["pages_asked_twice"],
             kills=self._kills,
             failover_seconds=tuple(self._failovers),
             terms=self._term(),

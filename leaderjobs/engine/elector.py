@@ -179,6 +179,7 @@ class Elector:
             if not draining and (self._stopping.is_set() or self._coordinator.resign_requested(claim)):
                 draining = True
                 services.drain()
+                self._emit(Event(EventKind.TERM_DRAINING, {"term": term.number}))
             due = last_beat + beat_every
             if self._publisher.dirty:
                 due = min(due, self._flushed_at + FLUSH_EVERY)

@@ -16,6 +16,7 @@ class EventKind(StrEnum):
     SESSION_RESUMED = "session_resumed"
     SESSION_LOST = "session_lost"
     TERM_BEGAN = "term_began"
+    TERM_DRAINING = "term_draining"
     TERM_ENDED = "term_ended"
     TERM_REFUSED = "term_refused"
     JOBS_RESCUED = "jobs_rescued"

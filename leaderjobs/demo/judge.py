@@ -1,0 +1,34 @@
+"""Do provider and Postgres agree? Asked of the provider's own books and of the tables, of nobody else (I8)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from decimal import Decimal
+
+from leaderjobs.demo.rig import SYNC, Rig
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """Row counts of both sides, and whether every single document is equal."""
+
+    provider_rows: int
+    postgres_rows: int
+    agree: bool
+
+
+def judge(rig: Rig) -> Judgement:
+    """Compare every transaction document, and the number of accounts, deleted rows left out."""
+    books = rig.provider.rows()
+    accounts = rig.provider.state()["accounts"]
+    stored = {
+        key: json.loads(doc, parse_float=Decimal)
+        for key, doc in rig.stores.tables.documents("plaid", "transactions", rig.plan.cluster, SYNC)
+    }
+    stored_accounts = sum(1 for _ in rig.stores.tables.documents("plaid", "accounts", rig.plan.cluster, SYNC))
+    return Judgement(
+        provider_rows=len(books) + accounts,
+        postgres_rows=len(stored) + stored_accounts,
+        agree=books == stored and accounts == stored_accounts,
+    )

@@ -1,0 +1,129 @@
+"""ZooKeeper and Postgres go away and come back, or come back different, in the middle of a sync."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import timedelta
+
+import pytest
+
+from leaderjobs.demo.rig import Plan
+from tests.cluster.audit import Audit
+from tests.cluster.conftest import Start
+from tests.cluster.watching import (
+    assert_completed,
+    flowing,
+    leaderjobs,
+    newest_term,
+    pages,
+    start_workers,
+    status,
+)
+from tests.support import eventually
+
+PLAN = Plan(
+    session_timeout=timedelta(seconds=2), transactions=20_000, page_size=100, latency=timedelta(milliseconds=20)
+)
+
+pytestmark = pytest.mark.timeout(180)
+
+
+def test_zookeeper_killed_and_restarted_costs_no_page_and_no_attempt(start: Start) -> None:
+    rig = start(PLAN)
+    audit = Audit(rig.postgres.url)
+    start_workers(rig, "a", "b")
+    job = rig.enqueue()
+    flowing(rig)
+
+    rig.zookeeper.kill()
+    rig.zookeeper.start()
+
+    flowing(rig, 20)
+    assert_completed(rig, job)
+    audit.check()
+
+
+def test_a_leader_without_zookeeper_stops_by_its_own_clock(start: Start) -> None:
+    """No server tells it that its session ended: ZooKeeper is down for longer than the timeout."""
+    rig = start(PLAN)
+    audit = Audit(rig.postgres.url)
+    start_workers(rig, "a", "b")
+    job = rig.enqueue()
+    flowing(rig)
+
+    rig.zookeeper.stop()
+    stopped_at = audit.execute("SELECT clock_timestamp() AS at")[0]["at"]
+    eventually(lambda: "term_ended" in (rig.directory / "a.log").read_text() + (rig.directory / "b.log").read_text(), 10)
+    held = pages(rig)
+    rig.zookeeper.start()
+
+    last = max(entry.at for entry in audit.entries() if entry.sequence == held)
+    assert last - stopped_at < PLAN.session_timeout, "it committed beyond what it may believe"
+    flowing(rig, 20)
+    assert_completed(rig, job)
+    audit.check()
+
+
+def test_postgres_restarted_in_the_middle_of_a_sync_costs_no_attempt(start: Start) -> None:
+    rig = start(PLAN)
+    audit = Audit(rig.postgres.url)
+    start_workers(rig, "a", "b")
+    job = rig.enqueue()
+    flowing(rig)
+
+    rig.postgres.stop()
+    rig.postgres.start()
+
+    flowing(rig, 20)
+    assert_completed(rig, job)
+    audit.check()
+
+
+def test_a_terminated_backend_costs_no_attempt(start: Start) -> None:
+    rig = start(PLAN)
+    audit = Audit(rig.postgres.url)
+    start_workers(rig, "a", "b")
+    job = rig.enqueue()
+    flowing(rig)
+
+    ended = audit.execute(
+        """
+        SELECT count(pg_terminate_backend(b.pid)) AS n FROM leaderjobs.term_backends b
+        JOIN pg_stat_activity a ON a.pid = b.pid AND a.backend_start = b.backend_start
+        """
+    )
+    assert ended[0]["n"] >= 1
+
+    flowing(rig, 20)
+    assert_completed(rig, job)
+    audit.check()
+
+
+def test_a_wiped_zookeeper_is_refused_until_it_is_adopted(start: Start) -> None:
+    rig = start(PLAN)
+    audit = Audit(rig.postgres.url)
+    start_workers(rig, "a", "b")
+    job = rig.enqueue()
+    flowing(rig)
+
+    rig.zookeeper.stop()
+    shutil.rmtree(rig.zookeeper.directory / "data")
+    rig.zookeeper.start()
+    eventually(
+        lambda: any(problem["code"] == "unknown_origin" for problem in status(rig)["problems"]),
+        30,
+        "status to name the unknown origin",
+    )
+    term, held = newest_term(rig), pages(rig)
+    assert leaderjobs(rig, "status", "--check").returncode == 3
+    eventually(lambda: "adopt-coordinator" in (rig.directory / "a.log").read_text() + (rig.directory / "b.log").read_text(), 30)
+    assert (newest_term(rig), pages(rig)) == (term, held), "a page was committed under an unknown origin"
+
+    adopted = leaderjobs(rig, "db", "adopt-coordinator", "-y")
+    assert adopted.returncode == 0, adopted.stderr
+
+    flowing(rig, 20)
+    assert newest_term(rig) > term
+    assert_completed(rig, job)
+    audit.check()
+
