@@ -12,6 +12,8 @@ from leaderjobs.embedded.process import Program
 from leaderjobs.errors import EmbeddedError
 
 OLDEST_MAJOR = 14
+# Debian and Ubuntu, then Red Hat and its like: neither puts the server on PATH.
+PLACES = (("/usr/lib/postgresql", "*/bin"), ("/usr", "pgsql-*/bin"))
 
 
 def find_postgres(major: int | None = None) -> Path:
@@ -41,8 +43,7 @@ def _candidates() -> Iterator[Path]:
     told = Program(["pg_config", "--bindir"]).says()
     if told:
         yield Path(told)
-    # Debian and Ubuntu, then Red Hat and its like: neither puts the server on PATH.
-    for parent, pattern in (("/usr/lib/postgresql", "*/bin"), ("/usr", "pgsql-*/bin")):
+    for parent, pattern in PLACES:
         yield from sorted(Path(parent).glob(pattern), key=_numbers, reverse=True)
     wheel = wheel_folder()
     if wheel is not None:

@@ -36,6 +36,13 @@ class DevServers:
     directory: Path
     password_file: Path
 
+    @property
+    def shown_database_url(self) -> str:
+        """The database's URL without its password, fit to be printed."""
+        scheme, _, rest = self.database_url.partition("://")
+        credentials, _, place = rest.rpartition("@")
+        return f"{scheme}://{credentials.partition(':')[0]}@{place}"
+
 
 def default_directory() -> Path:
     """Where the pair lives unless somebody says otherwise: in the user's data directory."""
@@ -81,6 +88,12 @@ def status(directory: Path | None = None) -> DevServers | None:
         directory=home.absolute(),
         password_file=postgres.password_file,
     )
+
+
+def missing(directory: Path | None = None) -> tuple[str, ...]:
+    """The names of those that do not run; both, one or none."""
+    home = default_directory() if directory is None else directory
+    return tuple(server.title for server in _servers(home) if server.pid is None)
 
 
 def _start_both(servers: Sequence[Server]) -> None:

@@ -20,6 +20,7 @@ from leaderjobs.embedded.locks import locked
 from leaderjobs.errors import EmbeddedError
 
 SYSTEM = Path("/usr/share/java")
+LISTS = Path("/var/lib/apt/lists")
 PACKAGES = ("libzookeeper-java", "libslf4j-java", "libdropwizard-metrics-java", "libsnappy-java")
 APT_SECONDS = 120
 LOCK_SECONDS = 3.0 * APT_SECONDS
@@ -123,7 +124,7 @@ def _apt_download(work: Path) -> list[Path]:
     }
     common = ["apt-get", "-q", *(f"-o{name}={value}" for name, value in options.items())]
     own_lists = f"-oDir::State::Lists={work / 'lists'}"
-    said = _run([*common, "-oDir::State::Lists=/var/lib/apt/lists", "download", *PACKAGES], work)
+    said = _run([*common, f"-oDir::State::Lists={LISTS}", "download", *PACKAGES], work)
     if said is not None:
         # A repository that fails does not matter as long as one has the packages.
         _run([*common, own_lists, "update"], work)

@@ -157,9 +157,9 @@ class PostgresServer(Server):
 def _forget_reused_pid(path: Path) -> None:
     """Let Postgres start although its last process was killed and the pid now belongs to another.
 
-    It refuses when the pid in its file lives, whoever that is: after a reboot often enough something
-    is. We hold the directory's lock, so no process of that server lives. The file must not go, for its
-    shared memory key guards the data; a number that Postgres is told to ignore, its parent's, takes the pid's place.
+    It refuses when the pid in its file lives, whoever that is: after a reboot often enough somebody
+    does. We hold the directory's lock, so no process of that server lives. The file must not go, for
+    its shared memory key guards the data; the pid becomes ours, which Postgres ignores in its parent.
     """
     try:
         lines = path.read_text().splitlines(keepends=True)

@@ -25,8 +25,8 @@ MOST_LOG_BYTES = 64 * 1024
 MOST_LINE_CHARACTERS = 300
 _EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _TELLING = re.compile(r"FATAL|PANIC|ERROR|[Ee]rror|Exception")
-# A stack frame; and what our own probes cause while Postgres starts.
-_NOISE = re.compile(r"at |.*the database system is ")
+# A stack frame, ZooKeeper's last word, and what our own probes cause while Postgres starts.
+_NOISE = re.compile(r"at |.*Exiting JVM|.*the database system is ")
 
 Command = Sequence[str | Path]
 
@@ -158,10 +158,7 @@ def started_at(pid: int) -> str | None:
 
 
 def _started_by_ps(pid: int) -> str | None:
-    asked = subprocess.run(
-        ["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, timeout=10, check=False
-    )
-    return asked.stdout.strip() or None
+    return Program(["ps", "-o", "lstart=", "-p", str(pid)]).says() or None
 
 
 def telling_line(log: Path) -> str:

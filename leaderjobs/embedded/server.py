@@ -25,6 +25,8 @@ from leaderjobs.errors import EmbeddedError
 
 LOCK_SECONDS = 20.0
 READY_SECONDS = 30.0
+# How long a server that another process started may take to answer before it counts as hung.
+ADOPT_SECONDS = 10.0
 STOP_SECONDS = 10.0
 KILL_SECONDS = 10.0
 PROBE_SECONDS = 0.1
@@ -42,7 +44,9 @@ class Server:
     stop_signal: ClassVar[signal.Signals]
     orphan_signal: ClassVar[str]
 
-    def __init__(self, directory: Path, *, port: int | None, durable: bool, detached: bool) -> None:
+    def __init__(
+        self, directory: Path, *, port: int | None = None, durable: bool = True, detached: bool = False
+    ) -> None:
         """`port` None: the one of last time where it is still free, else any."""
         self.directory = directory.absolute()
         self._fixed_port = port
@@ -80,7 +84,7 @@ class Server:
         """
         self._make_directory()
         if self.pid is not None:
-            if wait_until(lambda: self.pid is None or self.serves(), READY_SECONDS) and self.pid is not None:
+            if wait_until(lambda: self.pid is None or self.serves(), ADOPT_SECONDS) and self.pid is not None:
                 return
             self.stop()
         with self._locked() as lock:
@@ -88,7 +92,7 @@ class Server:
             self._start_on_some_port(lock)
 
     def stop(self) -> None:
-        """End it in good order, by force after a while; its data stays. Does nothing when it is not running."""
+        """End it in good order, by force after a while; its data stay. It need not be running."""
         self._end(self.stop_signal, STOP_SECONDS)
 
     def kill(self) -> None:
@@ -120,6 +124,10 @@ class Server:
             ) from None
 
     def _start_on_some_port(self, lock: int) -> None:
+        if self._fixed_port and not port_is_free(self._fixed_port):
+            raise EmbeddedError(
+                f"{self.title}: port {self._fixed_port} is taken by another program; name another port"
+            )
         last = self._record()[2]
         for _ in range(MOST_PORTS):
             port = self._fixed_port or (last if last and port_is_free(last) else free_port())
