@@ -97,6 +97,7 @@ def stores(made: Database, cluster: str) -> Stores:
     from leaderjobs.store.holds import Holds
     from leaderjobs.store.jobs import Jobs
     from leaderjobs.store.markers import Markers
+    from leaderjobs.store.rows import Rows
     from leaderjobs.store.tables import Tables
     from leaderjobs.store.terms import Terms
 
@@ -108,6 +109,7 @@ def stores(made: Database, cluster: str) -> Stores:
         batches=Batches(made, cluster),
         holds=Holds(made, cluster),
         tables=Tables(made),
+        rows=Rows(made, cluster),
     )
 
 
@@ -158,7 +160,8 @@ def state_directory(settings: Settings, member_id: str) -> Path:
     """Where a member keeps its replica; made if missing."""
     from platformdirs import user_state_path
 
-    root = settings.cluster.state_directory or user_state_path("leaderjobs", appauthor=False)
+    given = settings.cluster.state_directory
+    root = Path(given) if given else user_state_path("leaderjobs", appauthor=False)
     path = root / settings.cluster.name / member_id
     path.mkdir(parents=True, exist_ok=True, mode=0o700)
     return path

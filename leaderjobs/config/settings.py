@@ -32,6 +32,7 @@ SessionTimeout = Annotated[
 MaxLag = Annotated[
     Duration, Between(timedelta(milliseconds=100), timedelta(days=1), 'a duration from "100ms" to "1d"')
 ]
+Directory = Annotated[str, msgspec.Meta(pattern=r"\A/[^\0\n]{0,1000}\Z", description="an absolute path")]
 DrainTimeout = Annotated[Duration, Between(timedelta(0), timedelta(days=1), 'a duration from "0s" to "1d"')]
 
 
@@ -51,6 +52,8 @@ class ClusterSettings:
     """How far a follower may lag before `status --check` says so."""
     drain_timeout: DrainTimeout = Duration(seconds=30)
     """How long running jobs may take to reach a page's end after SIGTERM."""
+    state_directory: Directory | None = None
+    """Where members keep their replicas; None means the user's state directory."""
 
 
 @dataclass(frozen=True, slots=True)

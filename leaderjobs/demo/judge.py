@@ -24,9 +24,9 @@ def judge(rig: Rig) -> Judgement:
     accounts = rig.provider.state()["accounts"]
     stored = {
         key: json.loads(doc, parse_float=Decimal)
-        for key, doc in rig.stores.tables.documents("plaid", "transactions", rig.plan.cluster, SYNC)
+        for key, doc in rig.stores.rows.documents("plaid", "transactions", SYNC)
     }
-    stored_accounts = sum(1 for _ in rig.stores.tables.documents("plaid", "accounts", rig.plan.cluster, SYNC))
+    stored_accounts = sum(1 for _ in rig.stores.rows.documents("plaid", "accounts", SYNC))
     return Judgement(
         provider_rows=len(books) + accounts,
         postgres_rows=len(stored) + stored_accounts,

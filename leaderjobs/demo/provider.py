@@ -52,8 +52,8 @@ class Provider:
 
     def rows(self) -> dict[str, dict[str, Any]]:
         """Every transaction that exists at the provider, by id; numbers as Decimal."""
-        items: dict[str, dict[str, dict[str, Any]]] = self._call("rows", None)
-        return {key: row for rows in items.values() for key, row in rows.items()}
+        items: dict[str, list[dict[str, Any]]] = self._call("rows", None)
+        return {row["transaction_id"]: row for rows in items.values() for row in rows}
 
     def change(self, **changes: object) -> dict[str, Any]:
         """Add, modify or remove transactions at the provider."""

@@ -17,6 +17,8 @@ from leaderjobs.errors import (
     Interrupted,
     LeadershipLost,
     NeedsUser,
+    Refused,
+    StoreError,
     StoreUnavailable,
     TransientError,
 )
@@ -108,14 +110,17 @@ class Runner:
         try:
             for stream in job.streams:
                 self._pull(attempt, connector, stream)
-        except (LeadershipLost, Interrupted, StoreUnavailable):
+        except (LeadershipLost, Interrupted, StoreUnavailable, Refused):
+            # Refused: the marker moved by a commit of our own whose acknowledgement was lost; it is read again.
             return GiveBack()
         except NeedsUser as error:
             return Hold(PROBE_HOLD_EVERY, error.code, str(error))
         except TransientError as error:
             return Retry(self._delay(job, error), str(error))
-        except (ConnectorError, ConfigError) as error:
+        except (ConnectorError, ConfigError, StoreError) as error:
             return Discard(str(error))
+        except Exception as error:  # noqa: BLE001 - last resort: a bug in a connector costs an attempt, not the term
+            return Retry(RETRIES.delay(job.attempt), f"{type(error).__name__}: {error}")
         finally:
             attempt.holds(None)
             connector.close()

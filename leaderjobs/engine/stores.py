@@ -9,6 +9,7 @@ from leaderjobs.store.holds import Holds
 from leaderjobs.store.jobs import Jobs
 from leaderjobs.store.markers import Markers
 from leaderjobs.store.pool import Database
+from leaderjobs.store.rows import Rows
 from leaderjobs.store.tables import Tables
 from leaderjobs.store.terms import Terms
 
@@ -24,3 +25,4 @@ class Stores:
     batches: Batches
     holds: Holds
     tables: Tables
+    rows: Rows

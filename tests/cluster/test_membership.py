@@ -66,7 +66,7 @@ def test_two_clusters_in_one_database_do_not_touch_each_other(start: Start) -> N
         term = other.terms.current(0)
         assert term is not None
         assert term.number == 1, "the other cluster's term was touched"
-        stored = sum(1 for _ in other.tables.documents("plaid", "transactions", "other", SYNC))
+        stored = sum(1 for _ in other.rows.documents("plaid", "transactions", SYNC))
         assert stored == PLAN.transactions
     audit.check("demo")
     audit.check("other")
