@@ -31,14 +31,14 @@ PLAN = Plan(
 pytestmark = pytest.mark.timeout(180)
 
 
-def other_config(rig: Rig, name: str, **replacements: str) -> Path:
+def other_config(rig: Rig, file_name: str, **replacements: str) -> Path:
     """The rig's configuration with some values replaced."""
     text = rig.config.read_text()
     for old, new in replacements.items():
         before, after = f"{old} = ", f"{old} = {new}\n"
         start = text.index(before)
         text = text[:start] + after + text[text.index("\n", start) + 1 :]
-    path = rig.directory / name
+    path = rig.directory / file_name
     path.write_text(text)
     path.chmod(0o600)
     return path
