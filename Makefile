@@ -3,7 +3,7 @@
 .DELETE_ON_ERROR:
 SHELL := /bin/bash
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip install -q --no-input --disable-pip-version-check
+PIP := $(BIN)/python -m pip install -qq --no-input --disable-pip-version-check
 BENCHMARKS := failover replica_lag load startup
 export PIP_ROOT_USER_ACTION := ignore
 # Without a home there is no cache directory, and pip would make one named "~" here.

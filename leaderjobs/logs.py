@@ -177,7 +177,7 @@ def _fields(record: logging.LogRecord) -> dict[str, object]:
         fields["message"] = record.getMessage()
     if record.exc_info and record.exc_info[0]:
         fields["traceback"] = "".join(traceback.format_exception(*record.exc_info)).rstrip()
-    return {key: _clean(value) for key, value in fields.items()}
+    return {redacted(key): _clean(value) for key, value in fields.items()}
 
 
 def _clean(value: object) -> object:

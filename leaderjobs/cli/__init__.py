@@ -118,6 +118,7 @@ class Commands(click.Group):
 
 
 @click.group(
+    "leaderjobs",
     cls=Commands,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},

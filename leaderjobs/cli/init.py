@@ -35,6 +35,8 @@ TEMPLATE = """\
 #max_lag = "10s"
 # How long running jobs may take to reach the end of a page after SIGTERM.
 #drain_timeout = "30s"
+# Where members keep their copy of how far every stream is; left out: your state directory.
+#state_directory = "/var/lib/leaderjobs"
 
 # An account at a third party.
 #[connections.household]
