@@ -1,191 +1,25 @@
 """The contract of `base` inside one process, for tests and for tools that need no second machine.
 
-A `MemoryServer` plays the ensemble: sessions, nodes with creation stamps, watches that fire once. Nothing
-is simulated by time: a session expires, is cut off or loses an answer when a test says so, through the
-methods of `MemoryServer`. It follows ZooKeeper in what matters to an elector: a session that is cut off is
-told nothing, not even that it expired, until it is connected again.
-
-One lock holds everything; it is released before any listener is called, on the thread that caused the event.
+`MemoryServer` (memory_server) plays the ensemble, and makes the faults that a test asks for.
 """
 
 from __future__ import annotations
 
-import itertools
-import threading
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import ClassVar
 
 from leaderjobs.clock import elapsed
 from leaderjobs.coordination import paths as names
 from leaderjobs.coordination.base import Claim, Coordinator, CoordinatorEvent, Listener, ShardListener
+from leaderjobs.coordination.memory_server import MemoryServer, Session, Tree, telling
 from leaderjobs.coordination.paths import Paths
 from leaderjobs.errors import CoordinatorUnavailable, LeadershipLost
 from leaderjobs.model.member import LeaderInfo, Member, ReplicaPosition
 
-
-@dataclass(slots=True)
-class _Node:
-    data: bytes
-    stamp: int
-    owner: int
-    """The session it lives by; 0 for a persistent node."""
-
-
-@dataclass(slots=True, eq=False)
-class _Session:
-    id: int
-    tell: Callable[[CoordinatorEvent], None]
-    shards: dict[str, ShardListener] = field(default_factory=dict)
-    """By parent path."""
-    watches: set[str] = field(default_factory=set)
-    suspended: bool = False
-    over: bool = False
-    answers_to_lose: int = 0
-
-
-@dataclass(slots=True)
-class _Tree:
-    """All nodes, and what is to be told once the lock is released."""
-
-    nodes: dict[str, _Node] = field(default_factory=dict)
-    sessions: dict[int, _Session] = field(default_factory=dict)
-    stamps: Iterator[int] = field(default_factory=lambda: itertools.count(1))
-    places: Iterator[int] = field(default_factory=itertools.count)
-    told: list[Callable[[], None]] = field(default_factory=list)
-
-    def make(self, path: str, data: bytes, owner: int = 0) -> _Node:
-        node = self.nodes[path] = _Node(data, next(self.stamps), owner)
-        self._fire(path)
-        return node
-
-    def write(self, path: str, data: bytes) -> None:
-        if path in self.nodes:
-            self.nodes[path].data = data
-        else:
-            self.make(path, data)
-        for session in self.sessions.values():
-            if not session.suspended:
-                self.tell_shard(session, path)
-
-    def delete(self, path: str) -> None:
-        if self.nodes.pop(path, None) is not None:
-            self._fire(path)
-
-    def below(self, parent: str) -> list[str]:
-        return [path[len(parent) + 1 :] for path in sorted(self.nodes) if path.startswith(parent + "/")]
-
-    def end(self, session: _Session) -> None:
-        session.over = True
-        self.sessions.pop(session.id, None)
-        for path in [path for path, node in self.nodes.items() if node.owner == session.id]:
-            self.delete(path)
-
-    def tell_shard(self, session: _Session, path: str) -> None:
-        parent, _, name = path.rpartition("/")
-        listener, data = session.shards.get(parent), self.nodes[path].data
-        if listener is not None:
-            self.told.append(lambda: listener(name, data))
-
-    def tell_shards(self, session: _Session) -> None:
-        for path in sorted(self.nodes):
-            self.tell_shard(session, path)
-
-    def _fire(self, path: str) -> None:
-        for session in self.sessions.values():
-            if path in session.watches:
-                session.watches.discard(path)
-                self.told.append(_telling(session))
-
-
-def _telling(session: _Session) -> Callable[[], None]:
-    return lambda: session.tell(CoordinatorEvent.CHANGED)
-
-
-class MemoryServer:
-    """What all members of a test share, and the faults that a test can make; any thread."""
-
-    def __init__(self, granted: timedelta | None = None) -> None:
-        """`granted` is given to every session instead of what it asks for."""
-        self.granted = granted
-        self.down = False
-        """While set, nobody can connect; sessions that exist are not touched."""
-        self._lock = threading.Lock()
-        self._tree = _Tree()
-        self._ids = itertools.count(1)
-
-    def expire(self, coordinator: MemoryCoordinator) -> None:
-        """End the member's session and remove its nodes; a member that is cut off learns it on `resume`."""
-        session = coordinator.session
-        with self.step() as tree:
-            tree.end(session)
-        if not session.suspended:
-            session.tell(CoordinatorEvent.LOST)
-
-    def suspend(self, coordinator: MemoryCoordinator) -> None:
-        """Cut the member off; its watches are gone, as they are when a connection breaks."""
-        session = coordinator.session
-        with self.step():
-            session.suspended = True
-            session.watches.clear()
-        session.tell(CoordinatorEvent.SUSPENDED)
-
-    def resume(self, coordinator: MemoryCoordinator) -> None:
-        """Connect the member again, with the same session if that has not expired."""
-        session = coordinator.session
-        with self.step() as tree:
-            session.suspended = False
-            if not session.over:
-                tree.tell_shards(session)
-        session.tell(CoordinatorEvent.LOST if session.over else CoordinatorEvent.RESUMED)
-
-    def lose_answers(self, coordinator: MemoryCoordinator, count: int = 1) -> None:
-        """Apply the member's next `count` writes and raise CoordinatorUnavailable instead of answering."""
-        coordinator.session.answers_to_lose = count
-
-    def remove(self, path: str) -> None:
-        """Delete one node, as an operator would."""
-        with self.step() as tree:
-            tree.delete(path)
-
-    def wipe(self) -> None:
-        """Lose all data, and with it every ephemeral node; sessions live on, stamps begin again."""
-        with self.step() as tree:
-            for path in list(tree.nodes):
-                tree.delete(path)
-            tree.stamps = itertools.count(1)
-
-    def open(self, tell: Callable[[CoordinatorEvent], None], shards: dict[str, ShardListener]) -> _Session:
-        """A new session."""
-        if self.down:
-            raise CoordinatorUnavailable("the memory coordinator is down; bring it up")
-        with self.step() as tree:
-            session = _Session(next(self._ids), tell, shards)
-            tree.sessions[session.id] = session
-            tree.tell_shards(session)
-            return session
-
-    def end(self, session: _Session) -> None:
-        """End a session by choice: it is not told LOST."""
-        with self.step() as tree:
-            tree.end(session)
-
-    @contextmanager
-    def step(self, session: _Session | None = None, *, writes: bool = False) -> Iterator[_Tree]:
-        """One atomic step on the nodes, on behalf of `session`; whoever watches is told afterwards."""
-        with self._lock:
-            if session is not None and (session.over or session.suspended):
-                raise CoordinatorUnavailable("the memory coordinator does not answer this session")
-            yield self._tree
-            told, self._tree.told = self._tree.told, []
-        for tell in told:
-            tell()
-        if writes and session is not None and session.answers_to_lose > 0:
-            session.answers_to_lose -= 1
-            raise CoordinatorUnavailable("the answer was lost")
+__all__ = ["MemoryCoordinator", "MemoryServer"]
 
 
 class MemoryCoordinator(Coordinator):
@@ -200,7 +34,7 @@ class MemoryCoordinator(Coordinator):
         self._guid = names.check_guid(guid)
         self._asked = session_timeout
         self._listener: Listener = _nobody
-        self._session: _Session | None = None
+        self._session: Session | None = None
         self._origin = ""
         self._position: ReplicaPosition | None = None
         self._shards: dict[str, ShardListener] = {}
@@ -208,7 +42,7 @@ class MemoryCoordinator(Coordinator):
         self._held: dict[int, Claim] = {}
 
     @property
-    def session(self) -> _Session:
+    def session(self) -> Session:
         """The session, alive or over; CoordinatorUnavailable before the first `connect`."""
         if self._session is None:
             raise CoordinatorUnavailable("not connected yet; call connect first")
@@ -244,7 +78,7 @@ class MemoryCoordinator(Coordinator):
         """As read by `connect` and by every `campaign` that made a new candidate."""
         return self._origin
 
-    def _read_origin(self, tree: _Tree) -> None:
+    def _read_origin(self, tree: Tree) -> None:
         node = tree.nodes.get(self.paths.origin) or tree.make(self.paths.origin, uuid.uuid4().hex.encode())
         self._origin = node.data.decode()
 
@@ -293,7 +127,7 @@ class MemoryCoordinator(Coordinator):
                 self._read_origin(tree)
         self._places[partition] = mine[0]
 
-    def _mine(self, tree: _Tree, session: _Session, partition: int) -> list[str]:
+    def _mine(self, tree: Tree, session: Session, partition: int) -> list[str]:
         return [
             name
             for name in names.in_line(tree.below(self.paths.candidates(partition)))
@@ -338,9 +172,7 @@ class MemoryCoordinator(Coordinator):
             self._held[partition] = claim
         return claim
 
-    def _read_back(
-        self, session: _Session, partition: int, place: str | None, sent_at: float
-    ) -> Claim | None:
+    def _read_back(self, session: Session, partition: int, place: str | None, sent_at: float) -> Claim | None:
         with self._server.step(session) as tree:
             node = tree.nodes.get(self.paths.leader(partition))
             if node is None or place is None or node.owner != session.id:
@@ -404,7 +236,7 @@ class MemoryCoordinator(Coordinator):
             leader = tree.nodes.get(self.paths.leader(partition))
             owner = tree.sessions.get(leader.owner) if leader is not None else None
             if owner is not None and not owner.suspended:
-                tree.told.append(_telling(owner))
+                tree.told.append(telling(owner))
 
     def resign_requested(self, claim: Claim) -> bool:
         """As the contract says."""

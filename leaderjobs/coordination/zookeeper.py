@@ -131,10 +131,10 @@ class ZooKeeperCoordinator(Coordinator):
     def _check_timeout(self, session: Session) -> None:
         granted, tick = session.granted.total_seconds(), session.tick().total_seconds()
         if granted <= SMALLEST_TICKS * tick:
+            asked, least = self._asked.total_seconds(), SMALLEST_TICKS * tick
             raise ConfigError(
-                f"session timeout of {granted:g} s (granted; asked for {self._asked.total_seconds():g} s) is too"
-                f" short for ZooKeeper's tick of {tick:g} s: set it above {SMALLEST_TICKS * tick:g} s, or lower"
-                " the server's tickTime"
+                f"session timeout of {granted:g} s (granted; asked for {asked:g} s) is too short for a"
+                f" ZooKeeper tick of {tick:g} s: set it above {least:g} s, or lower the server's tickTime"
             )
 
     def _prepare(self, session: Session, partition: int | None = None) -> None:
