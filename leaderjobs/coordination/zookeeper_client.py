@@ -7,7 +7,8 @@ What kazoo 2.11 does by itself, and what is done here instead:
   state hold one lock, so no request slips between them.
 - It keeps the granted session timeout to itself. It is read off the connection, see `_measured`.
 - It waits up to an hour between tries to connect after a long outage, and a whole session timeout for one
-  TCP connect. Both are short here.
+  TCP connect, then for the server's greeting. A server that has just started opens its port before it
+  answers, and forgets what it was sent till then (seen here). All three are short, see `_invoke_soon`.
 - It logs every request at DEBUG, credentials included. Nothing under ERROR passes.
 
 kazoo is pinned because this module reaches into its connection; `_measured` tells should the shape differ.
@@ -36,7 +37,9 @@ RECONNECT_FIRST: Final = 0.1
 RECONNECT_MOST: Final = 1.0
 """Seconds between tries to connect."""
 SHORTEST_CONNECT: Final = 1.0
-"""Seconds that one TCP connect may take at least."""
+"""Seconds that one TCP connect, and one greeting after it, may take at least."""
+GREETING_SHARE: Final = 1 / 10
+"""Of the session timeout: a server that is slower could not hold an election's heartbeats either."""
 
 
 def _only_errors(record: logging.LogRecord) -> bool:
@@ -96,9 +99,16 @@ class StrictClient(KazooClient):  # type: ignore[misc]
             check_hostname=server.tls,
         )
         self._on_granted = on_granted
+        self._greeting = max(SHORTEST_CONNECT, timeout.total_seconds() * GREETING_SHARE)
+        self._invoke = self._connection._invoke  # noqa: SLF001 - as below
+        self._connection._invoke = self._invoke_soon  # noqa: SLF001 - as below
         self._connect_once = self._connection._connect  # noqa: SLF001 - kazoo tells the granted timeout nowhere else
         self._connection._connect = self._measured  # noqa: SLF001 - as above
         self.add_listener(on_state)
+
+    def _invoke_soon(self, timeout: float, request: Any, xid: int | None = None) -> Any:  # noqa: ANN401
+        # kazoo uses this for the greeting and the credentials only.
+        return self._invoke(min(timeout, self._greeting), request, xid)
 
     def _measured(self, *where: Any) -> Any:  # noqa: ANN401
         # The state becomes CONNECTED inside this call, so the timeout is known only after that event.
