@@ -84,7 +84,9 @@ class Terms:
                     f"a transaction holds the fence of cluster {self._cluster} and cannot be ended; "
                     "end it with pg_terminate_backend, or give this user the role pg_signal_backend"
                 )
-            self._database.rows(_SQL[evict], parameters)
+            if not self._database.rows(_SQL[evict], parameters):
+                # Nothing that this statement may change is there any more: it would be refused.
+                return []
 
     def _try(self, statement: LiteralString, parameters: Mapping[str, object]) -> list[dict[str, Any]] | None:
         """The rows of the statement; None when the lock was not to be had in time, and nothing happened."""

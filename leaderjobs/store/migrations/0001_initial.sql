@@ -258,6 +258,7 @@ LANGUAGE plpgsql VOLATILE
 AS $$
 DECLARE
     label text := in_schema || '.' || in_table;
+    gone text[];
 BEGIN
     EXECUTE format($sql$
         INSERT INTO %I.%I AS t (cluster, connection, id, doc, ord, deleted_at, synced_at)
@@ -273,18 +274,21 @@ BEGIN
         WHERE t.ord <= excluded.ord AND (t.doc IS DISTINCT FROM excluded.doc OR t.deleted_at IS NOT NULL)
     $sql$, in_schema, in_table)
     USING in_cluster, in_connection, in_ord, in_key, label, body, upserts;
-    IF deletes IS NOT NULL AND body -> deletes <> '[]' THEN
+    IF deletes IS NOT NULL THEN
+        -- Read before the table is: a deletion without its key must fail also where no row could match it.
+        gone := ARRAY(
+            SELECT leaderjobs.row_id(e.doc, in_key, label)
+            FROM jsonb_array_elements(leaderjobs.rows_of(body, deletes, label)) AS e (doc)
+        );
+    END IF;
+    IF cardinality(gone) > 0 THEN
         EXECUTE format($sql$
             UPDATE %I.%I t
             SET deleted_at = now(), synced_at = now(), ord = $3
-            FROM (
-                SELECT DISTINCT leaderjobs.row_id(e.doc, $4, $5) COLLATE "C" AS id
-                FROM jsonb_array_elements(leaderjobs.rows_of($6, $7, $5)) AS e (doc)
-            ) gone
-            WHERE t.cluster = $1 AND t.connection = $2 AND t.id = gone.id
+            WHERE t.cluster = $1 AND t.connection = $2 AND t.id = ANY ($4)
               AND t.ord <= $3 AND t.deleted_at IS NULL
         $sql$, in_schema, in_table)
-        USING in_cluster, in_connection, in_ord, in_key, label, body, deletes;
+        USING in_cluster, in_connection, in_ord, gone;
     END IF;
 END
 $$;
@@ -359,17 +363,14 @@ CREATE FUNCTION leaderjobs.json_boolean(doc jsonb, VARIADIC path text[]) RETURNS
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE doc #>> path WHEN 'true' THEN true WHEN 'false' THEN false END;
 
--- make_date refuses 30 February with an error; counting days from the first of the month does not.
+-- make_date refuses 30 February with an error, so the pattern lets only days through that exist.
 CREATE FUNCTION leaderjobs.text_date(value text) RETURNS date
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE
-    WHEN value ~ '^(?!0000)[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$'
-    THEN CASE
-        WHEN extract(month FROM make_date(left(value, 4)::integer, substr(value, 6, 2)::integer, 1)
-                                + (substr(value, 9, 2)::integer - 1)) = substr(value, 6, 2)::integer
-        THEN make_date(left(value, 4)::integer, substr(value, 6, 2)::integer, 1)
-             + (substr(value, 9, 2)::integer - 1)
-    END
+    WHEN value ~ '^[1-9][0-9]{3}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)|02-(?:0[1-9]|1[0-9]|2[0-8]))$'
+      OR value ~ '^[1-9][0-9](?:[02468][48]|[13579][26]|[2468]0)-02-29$'
+      OR value ~ '^(?:[2468][048]|[13579][26])00-02-29$'
+    THEN make_date(left(value, 4)::integer, substr(value, 6, 2)::integer, substr(value, 9, 2)::integer)
 END;
 
 CREATE FUNCTION leaderjobs.json_date(doc jsonb, VARIADIC path text[]) RETURNS date

@@ -27,8 +27,8 @@ CREATE SCHEMA IF NOT EXISTS {schema};
 -- Ids are compared byte by byte: a provider's are case sensitive, and no locale should order them. Documents of
 -- a few kB stay in the row, uncompressed: squeezing them halves the rate at which pages land.
 CREATE TABLE IF NOT EXISTS {table} (
-    cluster text NOT NULL,
-    connection text NOT NULL,
+    cluster text COLLATE "C" NOT NULL,
+    connection text COLLATE "C" NOT NULL,
     id text COLLATE "C" NOT NULL,
     doc jsonb NOT NULL,
     ord bigint NOT NULL,

@@ -1,0 +1,365 @@
+"""The queue: what is claimed, how attempts end, what wakes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+
+from leaderjobs import clock
+from leaderjobs.errors import Refused, StoreUnavailable
+from leaderjobs.model.job import Completed, Discard, GiveBack, Hold, Job, JobState, NewJob, Outcome, Retry
+from leaderjobs.store.jobs import MOST_RESCUES, Waker
+from leaderjobs.store.pool import Database
+from tests.integration.store.rig import Admin, Cluster, Led, page
+from tests.support import eventually, free_port
+
+HOUR = timedelta(hours=1)
+
+
+def _finish(cluster: Cluster, led: Led, job: Job, outcome: Outcome) -> JobState:
+    return cluster.jobs.finish(led.connections, led.term, job, outcome)
+
+
+def test_enqueued_job_comes_back_as_it_was_given(cluster: Cluster) -> None:
+    new = NewJob("sync", "household", ("accounts", "transactions"), key="k'é", priority=2, max_attempts=7)
+
+    job, created = cluster.jobs.enqueue(new)
+
+    assert created
+    assert cluster.jobs.get(job.id) == job
+    assert (job.target, job.connection, job.streams) == ("sync", "household", ("accounts", "transactions"))
+    assert (job.key, job.priority, job.max_attempts, job.attempt) == ("k'é", 2, 7, 0)
+    assert job.state is JobState.AVAILABLE
+    assert job.scheduled_at == job.created_at
+    assert job.created_at.utcoffset() == timedelta(0)
+    assert cluster.jobs.enqueue(NewJob("sync", "c", ()))[0].streams == ()
+
+
+def test_key_is_unique_over_every_state_that_is_not_final(cluster: Cluster) -> None:
+    led = cluster.lead()
+    first = cluster.enqueue(key="k", delay=timedelta(seconds=0))
+
+    def again() -> tuple[int, bool]:
+        job, created = cluster.jobs.enqueue(NewJob("sync", "household", (), key="k"))
+        return job.id, created
+
+    assert again() == (first.id, False)
+    (running,) = cluster.claim(led)
+    assert again() == (first.id, False)
+    _finish(cluster, led, running, Retry(HOUR, "later"))
+    assert again() == (first.id, False)
+    cluster.enqueue(key="other")
+
+
+@pytest.mark.parametrize("outcome", [Completed(), Discard("no")])
+def test_key_is_free_again_when_its_job_is_final(cluster: Cluster, outcome: Outcome) -> None:
+    led = cluster.lead()
+    first = cluster.enqueue(key="k")
+    _finish(cluster, led, cluster.claim(led)[0], outcome)
+
+    job, created = cluster.jobs.enqueue(NewJob("sync", "household", (), key="k"))
+
+    assert created
+    assert job.id != first.id
+
+
+def test_same_key_enqueued_by_many_at_once_is_one_job(cluster: Cluster) -> None:
+    found: list[tuple[int, bool]] = []
+
+    def enqueue() -> None:
+        job, created = cluster.jobs.enqueue(NewJob("sync", "household", (), key="k"))
+        found.append((job.id, created))
+
+    threads = [threading.Thread(target=enqueue) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+
+    assert len({job for job, _ in found}) == 1
+    assert [created for _, created in found].count(True) == 1
+
+
+@pytest.mark.parametrize("text", ["a\0b", "\ud800", "x" * 3000])
+def test_name_that_cannot_be_stored_is_refused(cluster: Cluster, text: str) -> None:
+    with pytest.raises(Refused, match="key"):
+        cluster.enqueue(key=text)
+
+
+def test_claim_takes_the_most_urgent_first(cluster: Cluster) -> None:
+    led = cluster.lead()
+    now = clock.now()
+    late = cluster.enqueue("a", at=now - timedelta(minutes=1))
+    early = cluster.enqueue("b", at=now - timedelta(minutes=2))
+    urgent = cluster.enqueue("c", priority=0)
+    same = cluster.enqueue("d", at=now - timedelta(minutes=1))
+
+    claimed = cluster.claim(led, limit=3)
+
+    assert [job.id for job in claimed] == [urgent.id, early.id, late.id]
+    assert [job.id for job in cluster.claim(led, 9, ("a", "b", "c"))] == [same.id]
+    assert {(job.state, job.attempt, job.term, job.member) for job in claimed} == {
+        (JobState.RUNNING, 1, 1, "member-1")
+    }
+    assert cluster.jobs.running()[0].started_at == claimed[0].started_at
+
+
+def test_job_is_not_claimed_before_it_is_due(cluster: Cluster) -> None:
+    led = cluster.lead()
+    waits = cluster.enqueue("a", delay=HOUR)
+    assert waits.state is JobState.SCHEDULED
+
+    assert cluster.claim(led) == []
+
+    due = cluster.jobs.next_due()
+    assert due is not None
+    assert timedelta(minutes=59) < due <= HOUR
+
+
+def test_next_due_is_nothing_when_nothing_waits_for_its_time(cluster: Cluster) -> None:
+    assert cluster.jobs.next_due() is None
+    cluster.enqueue()
+    assert cluster.jobs.next_due() is None
+
+
+def test_one_job_per_connection_and_none_of_a_busy_one(cluster: Cluster) -> None:
+    led = cluster.lead()
+    first, second, other = cluster.enqueue("a"), cluster.enqueue("a"), cluster.enqueue("b")
+
+    assert [job.id for job in cluster.claim(led, 9)] == [first.id, other.id]
+    assert cluster.claim(led, 9, ("a", "b")) == []
+    _finish(cluster, led, cluster.jobs.get(first.id), Completed())
+    assert [job.id for job in cluster.claim(led, 9, ("b",))] == [second.id]
+
+
+def test_running_job_that_nobody_runs_is_handed_out_again_within_its_attempt(cluster: Cluster) -> None:
+    """Its claim was committed, but the acknowledgement was lost: it must not wait for the next term."""
+    led = cluster.lead()
+    lost = cluster.start(led)
+
+    (again,) = cluster.claim(led)
+
+    assert (again.id, again.attempt) == (lost.id, 1)
+    assert cluster.claim(led, 1, ("household",)) == []
+
+
+def test_retry_waits_and_is_discarded_when_attempts_are_spent(cluster: Cluster) -> None:
+    led = cluster.lead()
+    cluster.enqueue(max_attempts=2)
+
+    (job,) = cluster.claim(led)
+    assert _finish(cluster, led, job, Retry(HOUR, "later\0\ud800")) is JobState.RETRYABLE
+    stored = cluster.jobs.get(job.id)
+    assert (stored.error, stored.attempt, stored.finished_at) == ("later\ufffd?", 1, None)
+    assert stored.scheduled_at > clock.now() + timedelta(minutes=50)
+    assert cluster.claim(led) == []
+    cluster.database.rows("UPDATE leaderjobs.jobs SET scheduled_at = now() RETURNING id")
+
+    (job,) = cluster.claim(led)
+    assert (job.id, job.attempt) == (stored.id, 2)
+    assert _finish(cluster, led, job, Retry(HOUR, "again")) is JobState.DISCARDED
+    assert cluster.jobs.get(job.id).finished_at is not None
+    assert [each.error for each in cluster.jobs.discarded(5)] == ["again"]
+
+
+def test_completed_discarded_and_given_back_end_as_named(cluster: Cluster) -> None:
+    led = cluster.lead()
+
+    assert _finish(cluster, led, cluster.start(led, "a"), Completed()) is JobState.COMPLETED
+    assert _finish(cluster, led, cluster.start(led, "b"), Discard("bad")) is JobState.DISCARDED
+    back = cluster.start(led, "c")
+    assert _finish(cluster, led, back, GiveBack()) is JobState.AVAILABLE
+
+    assert cluster.jobs.get(back.id).attempt == 0
+    assert cluster.claim(led)[0].attempt == 1
+    counts = cluster.jobs.counts()
+    assert set(counts) == set(JobState)
+    assert {state.value: number for state, number in counts.items() if number} == {
+        "completed": 1,
+        "discarded": 1,
+        "running": 1,
+    }
+
+
+def test_finish_sent_twice_tells_the_state_and_changes_nothing(cluster: Cluster) -> None:
+    led = cluster.lead()
+    job = cluster.start(led)
+    _finish(cluster, led, job, Completed())
+    stored = cluster.jobs.get(job.id)
+
+    assert _finish(cluster, led, job, Discard("late")) is JobState.COMPLETED
+
+    assert cluster.jobs.get(job.id) == stored
+
+
+def test_finish_of_an_earlier_attempt_does_not_touch_the_later_one(cluster: Cluster) -> None:
+    led = cluster.lead()
+    first = cluster.start(led)
+    _finish(cluster, led, first, Retry(timedelta(0), "once"))
+    (second,) = cluster.claim(led)
+
+    assert _finish(cluster, led, first, Hold(HOUR, "LOGIN", "late")) is JobState.RUNNING
+
+    assert cluster.jobs.get(second.id) == second
+    assert cluster.holds.all() == []
+
+
+def test_hold_stops_its_connection_only_and_spends_no_attempt(cluster: Cluster) -> None:
+    led = cluster.lead()
+    job = cluster.start(led)
+    cluster.enqueue("household")
+    other = cluster.enqueue("office")
+
+    assert _finish(cluster, led, job, Hold(HOUR, "ITEM_LOGIN_REQUIRED", "sign in at the bank")) is JobState.RETRYABLE
+
+    (hold,) = cluster.holds.all()
+    assert (hold.connection, hold.code, hold.message) == ("household", "ITEM_LOGIN_REQUIRED", "sign in at the bank")
+    assert hold.until - hold.since == HOUR
+    assert cluster.jobs.get(job.id).attempt == 0
+    assert [each.id for each in cluster.claim(led, 9)] == [other.id]
+    due = cluster.jobs.next_due()
+    assert due is not None
+    assert due > timedelta(minutes=59)
+
+
+def test_hold_prolonged_by_a_probe_keeps_its_beginning(cluster: Cluster) -> None:
+    led = cluster.lead()
+    job = cluster.start(led)
+    _finish(cluster, led, job, Hold(timedelta(0), "LOGIN", "one"))
+    (first,) = cluster.holds.all()
+
+    (probe,) = cluster.claim(led)
+    _finish(cluster, led, probe, Hold(HOUR, "LOGIN", "two"))
+
+    (second,) = cluster.holds.all()
+    assert (second.since, second.message) == (first.since, "two")
+    assert second.until > first.until
+
+
+def test_release_makes_the_waiting_jobs_due_now(cluster: Cluster) -> None:
+    led = cluster.lead()
+    job = cluster.start(led)
+    _finish(cluster, led, job, Hold(HOUR, "LOGIN", "sign in"))
+
+    assert cluster.holds.release("household")
+
+    assert [each.id for each in cluster.claim(led)] == [job.id]
+    assert not cluster.holds.release("household")
+
+
+def test_completed_job_ends_the_hold(cluster: Cluster) -> None:
+    led = cluster.lead()
+    _finish(cluster, led, cluster.start(led), Hold(timedelta(0), "LOGIN", "sign in"))
+
+    _finish(cluster, led, cluster.claim(led)[0], Completed())
+
+    assert cluster.holds.all() == []
+
+
+def test_rescue_returns_running_jobs_of_older_terms_unspent(cluster: Cluster) -> None:
+    old = cluster.lead()
+    job = cluster.start(old)
+    new = cluster.lead()
+    mine = cluster.start(new, "office")
+
+    assert cluster.jobs.rescue(new.connections, new.term) == 1
+
+    stored = cluster.jobs.get(job.id)
+    assert (stored.state, stored.attempt) == (JobState.AVAILABLE, 0)
+    assert cluster.jobs.get(mine.id) == mine
+    assert cluster.claim(new, 1, ("office",))[0].attempt == 1
+
+
+def test_job_that_outlives_too_many_leaders_is_discarded_unless_it_commits(cluster: Cluster, admin: Admin) -> None:
+    old = cluster.lead()
+    poison, works = cluster.start(old, "poison"), cluster.start(old, "works")
+    admin.execute("UPDATE leaderjobs.jobs SET rescues = %s", (MOST_RESCUES,))
+    cluster.commit(old, works, page({"id": "a"}), None)
+    new = cluster.lead()
+
+    assert cluster.jobs.rescue(new.connections, new.term) == 2
+
+    assert cluster.jobs.get(works.id).state is JobState.AVAILABLE
+    given_up = cluster.jobs.get(poison.id)
+    assert given_up.state is JobState.DISCARDED
+    assert "100 leaders" in str(given_up.error)
+
+
+def test_clusters_do_not_see_each_others_jobs(make_cluster: Callable[[str], Cluster]) -> None:
+    one, two = make_cluster("one"), make_cluster("two")
+    led_one, led_two = one.lead(), two.lead()
+    job = one.start(led_one)
+    one.enqueue(key="k")
+    led_two = two.lead()
+
+    assert two.claim(led_two, 9) == []
+    assert two.jobs.rescue(led_two.connections, led_two.term) == 0
+    assert sum(two.jobs.counts().values()) == 0
+    assert two.jobs.enqueue(NewJob("sync", "c", (), key="k"))[1]
+    with pytest.raises(Refused):
+        two.jobs.get(job.id)
+
+
+def test_waker_is_told_of_new_jobs_and_final_ones_of_its_cluster(
+    make_cluster: Callable[[str], Cluster], database: Database
+) -> None:
+    one, two = make_cluster("one"), make_cluster("two")
+    led = one.lead()
+    waker = Waker(database, "one")
+    try:
+        assert waker.wait(timedelta(0)), "what came before it listened is not known"
+        assert not waker.wait(timedelta(milliseconds=50))
+        job = one.enqueue()
+        assert waker.wait(timedelta(seconds=5))
+        two.enqueue()
+        assert not waker.wait(timedelta(milliseconds=200))
+        (job,) = one.claim(led)
+        _finish(one, led, job, Completed())
+        assert waker.wait(timedelta(seconds=5))
+    finally:
+        waker.close()
+    assert not waker.wait(timedelta(seconds=5))
+
+
+def test_closing_a_waker_wakes_the_thread_that_waits(database: Database) -> None:
+    waker = Waker(database, "acme")
+    waker.wait(timedelta(0))
+    told: list[bool] = []
+    thread = threading.Thread(target=lambda: told.append(waker.wait(timedelta(seconds=60))))
+    thread.start()
+    assert not threading.Event().wait(0.1)
+
+    waker.close()
+
+    thread.join(2)
+    assert told == [False]
+
+
+def test_waker_listens_again_after_its_connection_was_ended(
+    cluster: Cluster, database: Database, admin: Admin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("leaderjobs.store.waker.RECONNECT_EVERY", 0.0)
+    waker = Waker(database, cluster.name)
+    try:
+        waker.wait(timedelta(0))
+        ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'"
+        assert admin.execute(ended).fetchall() == [(True,)]
+        assert eventually(lambda: waker.wait(timedelta(milliseconds=50)))
+        cluster.enqueue()
+        assert waker.wait(timedelta(seconds=5))
+    finally:
+        waker.close()
+
+
+def test_waker_without_a_database_only_waits() -> None:
+    database = Database(f"postgresql://u@127.0.0.1:{free_port()}/x", application="test")
+    waker = Waker(database, "acme")
+    try:
+        assert not waker.wait(timedelta(milliseconds=50))
+    finally:
+        waker.close()
+    with pytest.raises(StoreUnavailable):
+        database.connect()
