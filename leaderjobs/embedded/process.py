@@ -86,7 +86,7 @@ class Program:
         before. So no server ever runs whose pid nobody has written down. Output goes to `log`,
         which starts empty.
         """
-        gate = ["/bin/sh", "-c", 'read -r _ && exec "$@" </dev/null', "leaderjobs"]
+        gate = ["/bin/sh", "-c", 'read -r _ && exec "$@"', "leaderjobs"]
         with log.open("wb") as output:
             child = subprocess.Popen(
                 [*gate, *map(str, self.command)],
@@ -180,10 +180,13 @@ class Watchdog:
     PR_SET_PDEATHSIG is no substitute: it fires when the *thread* that started the child ends.
     """
 
-    def __init__(self, pid: int, signal_name: str) -> None:
-        """Guard `pid`; the name is one of kill(1), such as QUIT."""
+    # Without /proc, and when the process is gone, the middle is empty; a stranger with its pid is spared.
+    _SCRIPT = 'read -r _ || case "$(cat "/proc/$2/stat" 2>&-)" in "" | *" $3 "*) kill -s "$1" "$2" ;; esac'
+
+    def __init__(self, pid: int, started: str, signal_name: str) -> None:
+        """Guard the process that `started_at` names so; the signal's name is one of kill(1), such as QUIT."""
         self._shell = subprocess.Popen(
-            ["/bin/sh", "-c", 'read -r _ || kill -s "$1" "$2"', "leaderjobs-watchdog", signal_name, str(pid)],
+            ["/bin/sh", "-c", self._SCRIPT, "leaderjobs-watchdog", signal_name, str(pid), started],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

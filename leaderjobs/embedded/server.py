@@ -24,9 +24,10 @@ from leaderjobs.embedded.process import (
 from leaderjobs.errors import EmbeddedError
 
 LOCK_SECONDS = 20.0
-READY_SECONDS = 30.0
+# Postgres may have to recover first, and would start over if it were ended meanwhile.
+READY_SECONDS = 60.0
 # How long a server that another process started may take to answer before it counts as hung.
-ADOPT_SECONDS = 10.0
+ADOPT_SECONDS = 30.0
 STOP_SECONDS = 10.0
 KILL_SECONDS = 10.0
 PROBE_SECONDS = 0.1
@@ -141,16 +142,17 @@ class Server:
             if self._fixed_port or not taken:
                 how = f"did not answer within {READY_SECONDS:.0f} s" if hung else "ended at once"
                 raise EmbeddedError(f"{self.title} {how}: {telling_line(self._log)} (log: {self._log})")
-            last = None
         raise EmbeddedError(f"{self.title} lost its port to another program {MOST_PORTS} times; try again")
 
     def _launch(self, port: int, lock: int) -> None:
         def known(pid: int) -> None:
-            record = {"pid": pid, "started": started_at(pid), "port": port}
+            started = started_at(pid)
+            record = {"pid": pid, "started": started, "port": port}
             write_private(self.directory / "server.json", json.dumps(record))
-            if not self._detached:
-                self._watchdog = Watchdog(pid, self.orphan_signal)
+            if not self._detached and started is not None:
+                self._watchdog = Watchdog(pid, started, self.orphan_signal)
 
+        self._release_watchdog()
         with self._program(port, lock) as program:
             program.spawn(self._log, known)
 
@@ -166,6 +168,9 @@ class Server:
             raise EmbeddedError(
                 f"{self.title}, pid {pid}, cannot be ended even with SIGKILL; look at its state"
             )
+        self._release_watchdog()
+
+    def _release_watchdog(self) -> None:
         if self._watchdog is not None:
             self._watchdog.release()
             self._watchdog = None

@@ -56,6 +56,20 @@ def stranger() -> Iterator[socket.socket]:
         yield listener
 
 
+@pytest.fixture(scope="module")
+def homes(tmp_path_factory: pytest.TempPathFactory) -> dict[type[Server], Path]:
+    """One directory for each kind: making Postgres's data anew for every test would take a second."""
+    return {kind: tmp_path_factory.mktemp(kind.__name__) for kind in KINDS}
+
+
+@pytest.fixture
+def server(kind: type[Server], homes: dict[type[Server], Path]) -> Iterator[Server]:
+    """A server that does not run, nor will afterwards; it may have data of the test before."""
+    started = make(kind, homes[kind])
+    yield started
+    started.stop()
+
+
 @contextlib.contextmanager
 def zookeeper_client(server: ZooKeeperServer) -> Iterator[KazooClient]:
     client = KazooClient(server.address, timeout=5)
@@ -158,7 +172,7 @@ def test_a_directory_may_have_any_name_and_length(kind: type[Server], tmp_path: 
     server = make(kind, tmp_path / "with space, ünï\\cödé 日本" / ("long" * 40))
     server.start()
     try:
-        assert server.serves()
+        assert any((server.directory / "data").iterdir())
         server.stop()
         server.start()
         assert server.serves()
@@ -167,14 +181,13 @@ def test_a_directory_may_have_any_name_and_length(kind: type[Server], tmp_path: 
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_server_dies_with_its_owner_unless_it_is_detached(kind: type[Server], tmp_path: Path) -> None:
+def test_a_server_dies_with_its_owner_unless_it_is_detached(kind: type[Server], server: Server) -> None:
     for lifetime in ("detached", "bound"):
-        command = [sys.executable, "-c", OWNER, kind.__name__, str(tmp_path), lifetime]
+        command = [sys.executable, "-c", OWNER, kind.__name__, str(server.directory), lifetime]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as owner:
             assert owner.stdout is not None
             pid = int(owner.stdout.readline())
             owner.kill()
-        server = make(kind, tmp_path)
         if lifetime == "detached":
             assert server.pid == pid
             assert server.serves()
@@ -185,14 +198,11 @@ def test_a_server_dies_with_its_owner_unless_it_is_detached(kind: type[Server], 
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_starting_what_another_process_runs_gives_that_server(kind: type[Server], tmp_path: Path) -> None:
-    first, second = make(kind, tmp_path), make(kind, tmp_path)
-    first.start()
-    try:
-        second.start()
-        assert (second.pid, second.address) == (first.pid, first.address)
-    finally:
-        first.stop()
+def test_starting_what_another_process_runs_gives_that_server(kind: type[Server], server: Server) -> None:
+    server.start()
+    second = make(kind, server.directory)
+    second.start()
+    assert (second.pid, second.address) == (server.pid, server.address)
 
 
 def test_a_directory_that_an_unknown_server_uses_is_refused(
@@ -209,30 +219,28 @@ def test_a_directory_that_an_unknown_server_uses_is_refused(
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_port_lost_to_a_stranger_is_replaced_unless_it_was_asked_for(
-    kind: type[Server], tmp_path: Path, stranger: socket.socket
+    kind: type[Server], server: Server, stranger: socket.socket
 ) -> None:
-    server = make(kind, tmp_path)
     server.start()
     server.stop()
     taken = stranger.getsockname()[1]
-    record = tmp_path / "server.json"
+    record = server.directory / "server.json"
     record.write_text(record.read_text().replace(str(server.port), str(taken)))
     server.start()
     assert server.port != taken
     assert server.serves()
     server.stop()
     with pytest.raises(EmbeddedError, match=f"port {taken} is taken by another program") as caught:
-        kind(tmp_path, port=taken, durable=False).start()
+        kind(server.directory, port=taken, durable=False).start()
     assert "\n" not in str(caught.value)
-    assert make(kind, tmp_path).pid is None
+    assert make(kind, server.directory).pid is None
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_server_that_does_not_react_is_ended_by_force(
-    kind: type[Server], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: type[Server], server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(server_module, "STOP_SECONDS", 0.3)
-    server = make(kind, tmp_path)
     server.start()
     assert server.pid is not None
     os.kill(server.pid, signal.SIGSTOP)
@@ -242,13 +250,13 @@ def test_a_server_that_does_not_react_is_ended_by_force(
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_server_that_hangs_is_replaced_by_the_next_start(
-    kind: type[Server], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: type[Server], server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    server = make(kind, tmp_path)
     server.start()
     hung = server.pid
     assert hung is not None
     os.kill(hung, signal.SIGSTOP)
+    eventually(partial(is_stopped, hung), what="it to stand still")
     monkeypatch.setattr(server_module, "ADOPT_SECONDS", 0.3)
     monkeypatch.setattr(server_module, "STOP_SECONDS", 0.3)
     server.start()
@@ -259,15 +267,14 @@ def test_a_server_that_hangs_is_replaced_by_the_next_start(
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_pid_that_belongs_to_somebody_else_now_is_left_alone(
-    kind: type[Server], tmp_path: Path, bystander: subprocess.Popen[bytes]
+    kind: type[Server], server: Server, bystander: subprocess.Popen[bytes]
 ) -> None:
-    server = make(kind, tmp_path)
     server.start()
     pid = server.pid
     server.kill()
-    record = tmp_path / "server.json"
+    record = server.directory / "server.json"
     record.write_text(record.read_text().replace(f'"pid": {pid}', f'"pid": {bystander.pid}'))
-    stale = tmp_path / "data" / "postmaster.pid"
+    stale = server.directory / "data" / "postmaster.pid"
     if kind is PostgresServer:
         stale.write_text(stale.read_text().replace(str(pid), str(bystander.pid), 1))
     assert server.pid is None
@@ -276,6 +283,18 @@ def test_a_pid_that_belongs_to_somebody_else_now_is_left_alone(
     assert server.serves()
     server.stop()
     assert bystander.poll() is None
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_server_that_crashed_by_itself_is_started_again(kind: type[Server], server: Server) -> None:
+    server.start()
+    crashed = server.pid
+    assert crashed is not None
+    os.kill(crashed, signal.SIGKILL)
+    eventually(partial(is_dead, crashed), what="its end")
+    server.start()
+    assert server.pid not in {None, crashed}
+    server.stop()
 
 
 def test_a_failed_start_says_why_and_leaves_nothing_running(tmp_path: Path) -> None:
@@ -306,6 +325,10 @@ def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
 
 def is_dead(pid: int) -> bool:
     return started_at(pid) is None
+
+
+def is_stopped(pid: int) -> bool:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 
 def make(kind: type[Server], directory: Path) -> Server:

@@ -16,7 +16,7 @@ import pytest
 from leaderjobs.embedded import account, binaries, jars
 from leaderjobs.embedded.java import find_java
 from leaderjobs.embedded.postgres import PostgresServer
-from leaderjobs.embedded.process import Program, free_port, started_at, telling_line
+from leaderjobs.embedded.process import Program, Watchdog, free_port, started_at, telling_line
 from leaderjobs.errors import EmbeddedError
 from tests.support import eventually
 
@@ -226,6 +226,30 @@ def test_an_unprivileged_user_gets_both_servers(open_directory: Path) -> None:
 def test_ports_are_free_and_below_those_of_outgoing_connections() -> None:
     low = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     assert all(15_000 <= free_port() < max(low, 16_000) for _ in range(50))
+
+
+def test_a_dead_process_that_its_parent_has_not_noticed_counts_as_dead() -> None:
+    command = ["sh", "-c", "sleep 0 & echo $!; exec sleep 60"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        zombie = int(parent.stdout.readline())
+        eventually(lambda: started_at(zombie) is None, what="the zombie")
+        assert Path(f"/proc/{zombie}").exists()
+        parent.kill()
+
+
+@pytest.mark.parametrize("started", ["as recorded", "another time"])
+def test_an_orphan_is_signalled_only_while_it_is_the_process_that_was_guarded(started: str) -> None:
+    """A server may have died long ago, and its number have gone to somebody else."""
+    with subprocess.Popen(["sleep", "60"]) as process:
+        begun = started_at(process.pid)
+        assert begun is not None
+        guard = Watchdog(process.pid, begun if started == "as recorded" else "9" * 12, "KILL")
+        guard._shell.communicate(timeout=10)  # as the kernel does when the owner dies: end of file
+        if started == "as recorded":
+            eventually(lambda: started_at(process.pid) is None, what="its end")
+        assert (started_at(process.pid) is None) == (started == "as recorded")
+        process.kill()
 
 
 def test_a_program_whose_starter_dies_before_writing_its_pid_down_never_runs(tmp_path: Path) -> None:
