@@ -199,9 +199,7 @@ def worker(settings: Settings, member_id: str | None, emit: Emit) -> Iterator[Wo
 
     name = member_id or default_member_id()
     found = servers(settings, start=True)
-    member = Member(
-        name, uuid.uuid4().hex, socket.gethostname(), os.getpid(), __version__, clock.now()
-    )
+    member = Member(name, uuid.uuid4().hex, socket.gethostname(), os.getpid(), __version__, clock.now())
     with contextlib.ExitStack() as stack:
         directory = state_directory(settings, name)
         stack.enter_context(lock_member(directory, name))
@@ -219,9 +217,7 @@ def worker(settings: Settings, member_id: str | None, emit: Emit) -> Iterator[Wo
         replica = Replica(directory / "replica.json")
         if replica.discarded:
             emit(Event(EventKind.SERVICE_FAILED, {"service": "replica on disk", "error": replica.discarded}))
-        session = coordinator(
-            settings, found, guid=member.guid, timeout=settings.cluster.session_timeout
-        )
+        session = coordinator(settings, found, guid=member.guid, timeout=settings.cluster.session_timeout)
         stack.callback(session.close)
         yield Worker(
             member=member,

@@ -26,7 +26,9 @@ _SHOWN_EVENTS = 12
 @click.option("--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
 @click.option("--transactions", type=click.IntRange(1_000, 1_000_000), default=25_000, show_default=True)
 @click.option("--workers", type=click.IntRange(2, 9), default=3, show_default=True)
-@click.option("--kills", type=click.IntRange(0, 20), default=1, show_default=True, help="SIGKILLs of the leader.")
+@click.option(
+    "--kills", type=click.IntRange(0, 20), default=1, show_default=True, help="SIGKILLs of the leader."
+)
 @click.pass_context
 def command(context: click.Context, output: str, transactions: int, workers: int, kills: int) -> None:
     """Sync a Plaid stand-in into Postgres, SIGKILL the leader half way, and compare the books.
@@ -77,7 +79,9 @@ def _play_live(directory: Path, transactions: int, workers: int, kills: int) -> 
         report = _play(directory, transactions, workers, kills, tell)
     else:
         with Live(console=console, refresh_per_second=10) as live:
-            report = _play(directory, transactions, workers, kills, lambda scene: live.update(_picture(scene)))
+            report = _play(
+                directory, transactions, workers, kills, lambda scene: live.update(_picture(scene))
+            )
     _print_report(console, report)
     return report
 
@@ -97,9 +101,7 @@ def _picture(scene: Scene) -> RenderableType:
         leads = leader is not None and leader.guid == member.guid
         lag = "" if leads else str(max(0, scene.position - member.replica.position))
         role = f"leader, term {leader.number}" if leads and leader else "follower"
-        table.add_row(
-            member.id, Text(role, style="bold green" if leads else ""), str(member.pid), lag
-        )
+        table.add_row(member.id, Text(role, style="bold green" if leads else ""), str(member.pid), lag)
     bar = Table.grid(padding=(0, 1))
     bar.add_row(
         ProgressBar(total=scene.pages_expected, completed=scene.pages, width=40),

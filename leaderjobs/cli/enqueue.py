@@ -27,7 +27,9 @@ def _instant(_context: click.Context, _option: click.Parameter, value: str | Non
     except ValueError:
         parsed = None
     if parsed is None or parsed.tzinfo is None:
-        raise click.BadParameter(f"{value!r}: allowed: an instant with its zone, such as 2026-11-24T08:00:00Z")
+        raise click.BadParameter(
+            f"{value!r}: allowed: an instant with its zone, such as 2026-11-24T08:00:00Z"
+        )
     return parsed.astimezone(UTC)
 
 
@@ -50,13 +52,22 @@ def _key(_context: click.Context, _option: click.Parameter, value: str | None) -
 
 @click.command()
 @click.argument("sync")
-@click.option("--key", callback=_key, help="At most one unfinished job has this key; asking again returns it.")
+@click.option(
+    "--key", callback=_key, help="At most one unfinished job has this key; asking again returns it."
+)
 @click.option("--at", callback=_instant, metavar="T", help="Not before this instant (with its zone).")
-@click.option("--in", "delay", callback=_duration, metavar="D", help="Not before this long from now (15s, 2h).")
+@click.option(
+    "--in", "delay", callback=_duration, metavar="D", help="Not before this long from now (15s, 2h)."
+)
 @click.option("--priority", type=click.IntRange(0, 9), default=5, show_default=True, help="0 runs first.")
 @click.option("--wait", is_flag=True, help="Wait until the job has ended; exit 1 when it failed.")
 @click.option(
-    "--timeout", callback=_duration, default="24h", show_default=True, metavar="D", help="Stop waiting after this."
+    "--timeout",
+    callback=_duration,
+    default="24h",
+    show_default=True,
+    metavar="D",
+    help="Stop waiting after this.",
 )
 @click.option("--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
 @click.pass_obj
@@ -91,11 +102,18 @@ def command(
         if output == "json":
             click.echo(_as_json(job, created=created))
     if wait and job.state.value != "completed":
-        raise LeaderJobsError(f"job {job.id} ({job.target}) ended {job.state.value}: {job.error or 'no reason'}")
+        raise LeaderJobsError(
+            f"job {job.id} ({job.target}) ended {job.state.value}: {job.error or 'no reason'}"
+        )
 
 
 def _new_job(
-    settings: Settings, sync: str, key: str | None, at: datetime | None, delay: timedelta | None, priority: int
+    settings: Settings,
+    sync: str,
+    key: str | None,
+    at: datetime | None,
+    delay: timedelta | None,
+    priority: int,
 ) -> NewJob:
     from leaderjobs.model.job import NewJob
 

@@ -45,7 +45,9 @@ def show(context: Context, output: str) -> None:
     if leader is None:
         raise NoLeader("no member leads; start one with: leaderjobs run")
     if output == "table":
-        click.echo(f"{leader.id} leads since {leader.since:%Y-%m-%d %H:%M:%S}Z: term {leader.number}, token {leader.token}")
+        click.echo(
+            f"{leader.id} leads since {leader.since:%Y-%m-%d %H:%M:%S}Z: term {leader.number}, token {leader.token}"
+        )
 
 
 @command.command()

@@ -18,7 +18,9 @@ _MEMBER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 def _check_id(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
     if value is not None and not _MEMBER_ID.fullmatch(value):
-        raise click.BadParameter(f"{value!r}: allowed: letters, digits, . _ -, at most 64, not beginning with . _ -")
+        raise click.BadParameter(
+            f"{value!r}: allowed: letters, digits, . _ -, at most 64, not beginning with . _ -"
+        )
     return value
 
 

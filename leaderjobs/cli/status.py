@@ -20,7 +20,9 @@ _SECOND_LOOK_AFTER = 1.0
 
 @click.command()
 @click.option("--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
-@click.option("--check", is_flag=True, help="Exit 3 without a leader, with a lagging follower or a server down.")
+@click.option(
+    "--check", is_flag=True, help="Exit 3 without a leader, with a lagging follower or a server down."
+)
 @click.pass_context
 def command(click_context: click.Context, output: str, check: bool) -> None:
     """Show members, leader, queue, markers and problems."""
@@ -63,7 +65,9 @@ def _print(report: StatusReport) -> None:
             console.print()
             console.print(table, markup=False)
     for problem in report.problems:
-        console.print(f"\n{'PROBLEM' if problem.unhealthy else 'note'}: {problem.message}", markup=False, soft_wrap=True)
+        console.print(
+            f"\n{'PROBLEM' if problem.unhealthy else 'note'}: {problem.message}", markup=False, soft_wrap=True
+        )
 
 
 def _table(title: str, *columns: str) -> Table:
@@ -72,7 +76,9 @@ def _table(title: str, *columns: str) -> Table:
 
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, title_style="bold")
     for column in columns:
-        table.add_column(column, justify="right" if column in {"lag", "pid", "sequence", "rows", "pages"} else "left")
+        table.add_column(
+            column, justify="right" if column in {"lag", "pid", "sequence", "rows", "pages"} else "left"
+        )
     return table
 
 

@@ -119,18 +119,24 @@ class Elector:
         """Join and stand in line until the session is lost or the member stops."""
         self._coordinator.connect(CONNECT_TIMEOUT)
         self._coordinator.join(self._member)
-        if self._left_over is not None:
-            # A session that outlived its term still holds the old nodes: they must go before we line up anew.
-            self._coordinator.resign(self._left_over)
-            self._left_over = None
         self._on_join()
         self._emit(Event(EventKind.MEMBER_JOINED, {"member": self._member.id}))
+        patience = self._coordinator.session_timeout.total_seconds()
+        answered_at = clock.elapsed()
         while not self._stopping.is_set():
-            claim = self._try_to_claim()
+            try:
+                claim = self._try_to_claim()
+                answered_at = clock.elapsed()
+            except CoordinatorUnavailable:
+                # The session may well live on: giving it up at once would cost our place in line.
+                if clock.elapsed() - answered_at > patience:
+                    raise
+                claim = None
             if claim is not None:
-                self._lead(claim)
-                continue
-            if CoordinatorEvent.LOST in self._inbox.wait(LOOK_AGAIN):
+                lost = self._lead(claim)
+            else:
+                lost = CoordinatorEvent.LOST in self._inbox.wait(LOOK_AGAIN)
+            if lost:
                 self._emit(Event(EventKind.SESSION_LOST, {"member": self._member.id}))
                 return
         self._coordinator.withdraw(self._partition)
@@ -138,6 +144,10 @@ class Elector:
     def _try_to_claim(self) -> Claim | None:
         if clock.elapsed() < self._rest_until:
             return None
+        if self._left_over is not None:
+            # A session that outlived its term still holds the old nodes: they must go before we line up anew.
+            self._coordinator.resign(self._left_over)
+            self._left_over = None
         self._coordinator.campaign(self._partition)
         if not self._coordinator.first_in_line(self._partition):
             return None
@@ -145,8 +155,11 @@ class Elector:
 
     # -- leading -------------------------------------------------------------------------------------------
 
-    def _lead(self, claim: Claim) -> None:
-        """Heartbeat for as long as the term lasts; every way out of here ends the term for good."""
+    def _lead(self, claim: Claim) -> bool:
+        """Heartbeat for as long as the term lasts; every way out of here ends the term for good.
+
+        True when the session went with it.
+        """
         term = Term(
             cluster=self._cluster,
             partition=self._partition,
@@ -163,7 +176,7 @@ class Elector:
         services.start()
         self._left_over = claim
         try:
-            self._keep(claim, term, services)
+            return self._keep(claim, term, services)
         finally:
             term.end("the member stopped" if self._stopping.is_set() else "the leader resigned")
             self._give_up(claim, services)
@@ -171,7 +184,7 @@ class Elector:
                 Event(EventKind.TERM_ENDED, {"term": term.number, "token": term.token, "why": term.reason})
             )
 
-    def _keep(self, claim: Claim, term: Term, services: Services) -> None:
+    def _keep(self, claim: Claim, term: Term, services: Services) -> bool:
         beat_every = min(LONGEST_BEAT, term.session_timeout.total_seconds() / 10)
         last_beat = claim.sent_at
         draining = False
@@ -186,7 +199,7 @@ class Elector:
             notices = self._inbox.wait(due - clock.elapsed())
             if CoordinatorEvent.LOST in notices:
                 term.end("the session with the coordinator was lost")
-                return
+                return True
             if CoordinatorEvent.SUSPENDED in notices:
                 term.paused = True
                 self._emit(Event(EventKind.SESSION_SUSPENDED, {"term": term.number}))
@@ -198,6 +211,7 @@ class Elector:
             term.end("its deadline passed without an acknowledged heartbeat")
         elif services.failure:
             term.end(services.failure)
+        return False
 
     def _beat(self, claim: Claim, term: Term, services: Services) -> None:
         """One committed write that proves the claim; only its acknowledgement moves the deadline."""

@@ -99,9 +99,7 @@ def report(
             for job in database.running
         ),
         markers=tuple(
-            MarkerReport(
-                marker.connection, marker.stream, marker.sequence, marker.rows, marker.committed_at
-            )
+            MarkerReport(marker.connection, marker.stream, marker.sequence, marker.rows, marker.committed_at)
             for marker in database.markers
         ),
         problems=(
@@ -165,9 +163,7 @@ def _leader(leader: LeaderInfo, instant: datetime) -> LeaderReport:
     )
 
 
-def _member(
-    member: Member, view: CoordinatorView, database: DatabaseView, instant: datetime
-) -> MemberReport:
+def _member(member: Member, view: CoordinatorView, database: DatabaseView, instant: datetime) -> MemberReport:
     leads = view.leader is not None and view.leader.guid == member.guid
     lag = None
     if not leads and database.state is Reach.REACHABLE:

@@ -58,7 +58,9 @@ class Audit:
 
     def execute(self, statement: str, *parameters: object) -> list[dict[str, Any]]:
         """One statement of the test's own, on a connection of its own."""
-        with psycopg.connect(self._url, autocommit=True, row_factory=dict_row, connect_timeout=5) as connection:
+        with psycopg.connect(
+            self._url, autocommit=True, row_factory=dict_row, connect_timeout=5
+        ) as connection:
             cursor = connection.execute(statement, parameters or None)  # type: ignore[arg-type]  # tests only
             return cursor.fetchall() if cursor.description else []
 
@@ -87,7 +89,9 @@ class Audit:
         )
         for row in rows:
             under_way = row["cursor"].get("page", 0) if row["cursor"] else 0
-            assert row["staged"] == under_way, f"I3: {row['staged']} staged pages, cursor says {under_way}: {row}"
+            assert row["staged"] == under_way, (
+                f"I3: {row['staged']} staged pages, cursor says {under_way}: {row}"
+            )
 
 
 def check_terms(entries: list[Entry]) -> None:
@@ -98,7 +102,9 @@ def check_terms(entries: list[Entry]) -> None:
             assert entry.term == term + 1, f"I1: term {entry.term} was raised after {term}"
             term = entry.term
         else:
-            assert entry.term == term, f"I1: a batch of term {entry.term} was committed in term {term}: {entry}"
+            assert entry.term == term, (
+                f"I1: a batch of term {entry.term} was committed in term {term}: {entry}"
+            )
 
 
 def check_sequences(entries: list[Entry]) -> None:

@@ -25,7 +25,10 @@ from tests.cluster.watching import (
 from tests.support import eventually
 
 PLAN = Plan(
-    session_timeout=timedelta(seconds=2), transactions=10_000, page_size=100, latency=timedelta(milliseconds=20)
+    session_timeout=timedelta(seconds=2),
+    transactions=10_000,
+    page_size=100,
+    latency=timedelta(milliseconds=20),
 )
 
 pytestmark = pytest.mark.timeout(180)

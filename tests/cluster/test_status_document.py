@@ -14,7 +14,10 @@ from tests.cluster.watching import flowing, leaderjobs, start_workers, status
 
 pytestmark = pytest.mark.timeout(120)
 PLAN = Plan(
-    session_timeout=timedelta(seconds=4), transactions=20_000, page_size=100, latency=timedelta(milliseconds=30)
+    session_timeout=timedelta(seconds=4),
+    transactions=20_000,
+    page_size=100,
+    latency=timedelta(milliseconds=30),
 )
 NUMBER = (int, float)
 SHAPE: dict[str, Any] = {
