@@ -19,7 +19,7 @@ from leaderjobs.errors import CoordinatorUnavailable, LeadershipLost
 from leaderjobs.model.member import LeaderInfo
 
 MOST_HEARTBEAT_TRIES: Final = 4
-"""Each try but the last learns that a shard does not exist, or exists already."""
+"""Each try but the last learns that what was known of the shards is out of date."""
 
 _Refusal: TypeAlias = tuple[int, Exception]
 _OWN_NODES: Final = 2
@@ -119,7 +119,7 @@ class Claims:
                 if not held.watched:
                     self._watch_resign(claim.partition)
                 return sent_at
-            self._learn(held, list(shards), refusal)
+            self._learn(held, refusal)
         raise CoordinatorUnavailable(
             "shard nodes keep changing under the heartbeat; look who else writes them"
         )
@@ -145,24 +145,20 @@ class Claims:
                 raise LeadershipLost(f"the session that held token {claim.token} is over") from None
             raise
 
-    def _learn(self, held: _Held, shards: list[str], refusal: _Refusal) -> None:
+    def _learn(self, held: _Held, refusal: _Refusal) -> None:
         index, error = refusal
         token = held.claim.token
         if index < _OWN_NODES and isinstance(error, NodeGone):
             self._held.pop(held.claim.partition, None)
             gone = "candidate" if index == 0 else "leader"
             raise LeadershipLost(f"the {gone} node of token {token} is gone; stand in line again")
-        name = shards[index - _OWN_NODES]
-        if isinstance(error, NodeExists):
-            held.shards.add(name)
-        elif isinstance(error, NodeGone) and name in held.shards:
-            held.shards.discard(name)
-        elif isinstance(error, NodeGone):
-            self._session.ensure(self._paths.parents_of(held.claim.partition))
-        else:
+        if not isinstance(error, NodeExists | NodeGone):
             raise CoordinatorUnavailable(
                 f"ZooKeeper refused a heartbeat: {type(error).__name__}; look at its log"
             )
+        # Somebody made or removed a shard since we last looked, so look again.
+        self._session.ensure(self._paths.parents_of(held.claim.partition))
+        held.shards = set(self._session.children(self._paths.shards(held.claim.partition)))
 
     # -- given up ------------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Self
 
 from kazoo.client import KazooClient
+from kazoo.exceptions import NotEmptyError
 
 from leaderjobs.coordination.base import Coordinator, CoordinatorEvent
 from leaderjobs.coordination.memory import MemoryCoordinator, MemoryServer
@@ -224,7 +225,14 @@ class ZooKeeperBackend(Backend):
         return names
 
     def wipe(self) -> None:
-        self.operator.delete(self.server.root, recursive=True)
+        eventually(self._try_to_wipe, what="nobody makes nodes while they are deleted")
+
+    def _try_to_wipe(self) -> bool:
+        try:
+            self.operator.delete(self.server.root, recursive=True)
+        except NotEmptyError:
+            return False
+        return True
 
     def __exit__(self, *details: object) -> None:
         super().__exit__(*details)

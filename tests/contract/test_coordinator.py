@@ -509,6 +509,17 @@ def test_shards_have_plain_names_and_a_bounded_size(backend: Backend) -> None:
     a.heartbeat(claim, info("a"), {"a": half, "b": half})
 
 
+def test_a_shard_that_was_deleted_is_made_again(backend: Backend) -> None:
+    a = backend.member("a")
+    claim = lead(a, "a")
+    a.heartbeat(claim, info("a"), {"s": b"1", "t": b"1"})
+    backend.remove(backend.paths.shard(0, "s"))
+    a.heartbeat(claim, info("a"), {"s": b"2", "t": b"2", "u": b"2"})
+    shards = Shards()
+    a.watch_shards(0, shards)
+    shards.expect({"s": b"2", "t": b"2", "u": b"2"})
+
+
 # -- resigning ----------------------------------------------------------------------------------------------
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import pytest
+from kazoo.exceptions import SessionExpiredError
 
 from leaderjobs.clock import elapsed
 from leaderjobs.coordination.base import Claim, CoordinatorEvent
@@ -168,7 +169,7 @@ def test_a_write_into_a_dead_link_never_lands_after_the_session(
 
 
 def test_closing_is_bounded_on_a_dead_link(proxy: TcpProxy, zookeeper_url: str, make: Make) -> None:
-    a = make(through(proxy, zookeeper_url), "a")
+    a = make(through(proxy, zookeeper_url), "a", timeout=timedelta(seconds=15))
     a.join(member("a"))
     a.acknowledge(ReplicaPosition(1))
     eventually(lambda: a.members()[0].replica == ReplicaPosition(1))
@@ -176,6 +177,7 @@ def test_closing_is_bounded_on_a_dead_link(proxy: TcpProxy, zookeeper_url: str, 
     began = elapsed()
     a.close()
     assert elapsed() - began < 5
+    assert [thread.name for thread in threading.enumerate() if thread.name.startswith("zookeeper")] == []
 
 
 def test_a_new_session_can_be_had_after_a_dead_link_and_refuses_the_old_claim(
@@ -193,6 +195,50 @@ def test_a_new_session_can_be_had_after_a_dead_link_and_refuses_the_old_claim(
     a.campaign(0)
     eventually(lambda: a.first_in_line(0), timeout=15)
     assert lead(a).token > claim.token
+
+
+def test_a_candidate_of_an_earlier_session_that_still_stands_is_not_ours(
+    proxy: TcpProxy, zookeeper_url: str, make: Make
+) -> None:
+    a = make(through(proxy, zookeeper_url), "a", timeout=timedelta(seconds=10))
+    claim = lead(a)
+    proxy.refuse()
+    with pytest.raises(CoordinatorUnavailable):
+        a.connect(timedelta(milliseconds=200))
+    proxy.restore()
+    a.connect(CONNECT)
+    a.campaign(0)
+    assert not a.first_in_line(0)
+    assert a.claim(0, info("a")) is None
+    leader = a.leader(0)
+    assert leader is not None
+    assert leader.token == claim.token
+
+
+def test_a_client_that_got_another_session_by_itself_sends_nothing_in_it(
+    proxy: TcpProxy, zookeeper_url: str, make: Make
+) -> None:
+    events = Events()
+    a = make(through(proxy, zookeeper_url), "a", events)
+    b = make(zookeeper_url.removeprefix("zookeeper://"), "b")
+    client, first = client_of(a), client_of(a).client_id
+    a.join(member("a"))
+    proxy.refuse()
+    eventually(lambda: b.members() == [])
+    proxy.restore()
+    events.expect(CoordinatorEvent.LOST)
+    eventually(lambda: client.client_id not in {None, first}, what="kazoo's own new session")
+    with pytest.raises(SessionExpiredError):
+        client.get_async("/").get(timeout=1)
+
+
+def test_a_server_that_does_not_greet_is_tried_again_soon(proxy: TcpProxy) -> None:
+    proxy.drop_answers()
+    a = ZooKeeperCoordinator(f"zookeeper://{proxy.address}/x", CLUSTER, "guid-a", timedelta(seconds=20))
+    with pytest.raises(CoordinatorUnavailable):
+        a.connect(timedelta(seconds=4))
+    assert proxy.accepted >= 2
+    a.close()
 
 
 @pytest.mark.parametrize("fault", ["silent", "refusing"])

@@ -105,6 +105,17 @@ def test_a_chroot_that_is_missing_is_made(zookeeper_url: str, anyone: KazooClien
     a.close()
 
 
+def test_watching_a_partition_that_nobody_led_yet_makes_its_nodes(
+    zookeeper_url: str, anyone: KazooClient
+) -> None:
+    a = coordinator(zookeeper_url)
+    a.watch_shards(7, lambda name, data: None)  # noqa: ARG005
+    a.connect(CONNECT)
+    root = "/" + zookeeper_url.rpartition("/")[2]
+    eventually(lambda: anyone.exists(f"{root}/{CLUSTER}/partitions/7/markers"))
+    a.close()
+
+
 def test_a_chroot_without_a_path_is_the_root(zookeeper_server: ZooKeeperServer) -> None:
     a = ZooKeeperCoordinator(
         f"zookeeper://{zookeeper_server.address}", "rootless", "guid-a", timedelta(seconds=5)
