@@ -95,5 +95,7 @@ _STEPS: dict[Landing, tuple[str, ...]] = {
 def _cursor(batch: Batch) -> Json:
     text = json.dumps(batch.cursor, allow_nan=False)
     if len(text) > MOST_CURSOR_BYTES:
-        raise StoreError(f"the cursor of {batch.stream} has {len(text)} bytes; at most {MOST_CURSOR_BYTES} are kept")
+        raise StoreError(
+            f"the cursor of {batch.stream} has {len(text)} bytes; at most {MOST_CURSOR_BYTES} are kept"
+        )
     return Json(text, dumps=str)

@@ -28,7 +28,7 @@ _OURS: dict[str, type[LeaderJobsError]] = {
 }
 # Undefined table, function, schema, column: the schema is not there, or not this program's.
 _NOT_MIGRATED = frozenset({"42P01", "42883", "3F000", "42703"})
-# Idle too long within a transaction, and read-only (a standby): not OperationalErrors to psycopg, but passing.
+# Idle too long in a transaction, and read-only (a standby): no OperationalErrors to psycopg, but passing.
 _PASSING = frozenset({"25P03", "25P02", "25006"})
 
 # libpq's own words are never shown: it quotes what it takes for a host or a port, and with a mistyped URL
@@ -70,7 +70,9 @@ def translate(error: psycopg.Error) -> LeaderJobsError:
     if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError) or code in _PASSING:
         if primary:
             return StoreUnavailable(f"Postgres gave up: {primary}")
-        return StoreUnavailable("the connection to Postgres broke; what was under way may or may not be stored")
+        return StoreUnavailable(
+            "the connection to Postgres broke; what was under way may or may not be stored"
+        )
     # Errors of the client side have no diagnosis, and their text may quote a value.
     return StoreError(f"Postgres refused: {primary or type(error).__name__} ({code or 'before it was sent'})")
 

@@ -35,5 +35,7 @@ class Holds:
         return [StoredHold(**row) for row in self._database.rows(_SQL["all"], {"cluster": self._cluster})]
 
     def release(self, connection: str) -> bool:
-        """End a hold now: its waiting jobs are due at once and the leader is woken; False when there was none."""
-        return bool(self._database.rows(_SQL["release"], {"cluster": self._cluster, "connection": connection}))
+        """End a hold: its waiting jobs are due at once and the leader is woken; False when there was none."""
+        return bool(
+            self._database.rows(_SQL["release"], {"cluster": self._cluster, "connection": connection})
+        )

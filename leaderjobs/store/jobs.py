@@ -7,7 +7,18 @@ from datetime import timedelta
 from typing import Any
 
 from leaderjobs.errors import Refused
-from leaderjobs.model.job import Completed, Discard, GiveBack, Hold, Job, JobState, NewJob, Outcome, Progress, Retry
+from leaderjobs.model.job import (
+    Completed,
+    Discard,
+    GiveBack,
+    Hold,
+    Job,
+    JobState,
+    NewJob,
+    Outcome,
+    Progress,
+    Retry,
+)
 from leaderjobs.model.term import Term
 from leaderjobs.store import queries
 from leaderjobs.store.pool import Database, TermConnections, fenced, rows_of
@@ -68,7 +79,10 @@ class Jobs:
 
     def counts(self) -> dict[JobState, int]:
         """How many jobs are in each state; every state is there."""
-        counted = {row["state"]: row["jobs"] for row in self._database.rows(_SQL["counts"], {"cluster": self._cluster})}
+        counted = {
+            row["state"]: row["jobs"]
+            for row in self._database.rows(_SQL["counts"], {"cluster": self._cluster})
+        }
         return {state: counted.get(state.value, 0) for state in JobState}
 
     def running(self) -> list[Job]:
@@ -90,9 +104,7 @@ class Jobs:
 
     # -- the leader ----------------------------------------------------------------------------------------
 
-    def claim(
-        self, connections: TermConnections, term: Term, limit: int, busy: Collection[str]
-    ) -> list[Job]:
+    def claim(self, connections: TermConnections, term: Term, limit: int, busy: Collection[str]) -> list[Job]:
         """Start due jobs under `term`, at most one per connection, the most urgent first.
 
         Due by the database's clock; in order of priority, then time, then id. `busy` must name the connection
@@ -175,7 +187,12 @@ def _ending(outcome: Outcome) -> dict[str, object]:
 
 
 def _end(
-    state: JobState, *, spends: bool = False, back: int = 0, delay: timedelta | None = None, error: str | None = None
+    state: JobState,
+    *,
+    spends: bool = False,
+    back: int = 0,
+    delay: timedelta | None = None,
+    error: str | None = None,
 ) -> dict[str, object]:
     return {
         "state": state.value,

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import LiteralString
 
+from psycopg import sql
+
 from leaderjobs.errors import SchemaMismatch
 from leaderjobs.store import queries
 from leaderjobs.store.pool import Connection, Database
@@ -52,9 +54,7 @@ class Migrations:
                 connection.execute(_SQL["prepare_versions"])
             for each in pending:
                 connection.execute(each.text)
-                connection.execute(
-                    _SQL["record"], {"number": each.number, "name": each.name, "breaking": each.breaking}
-                )
+                connection.execute(_record(each))
         return pending
 
     def pending(self) -> list[Migration]:
@@ -71,10 +71,7 @@ class Migrations:
             parts += [f"{_SQL['prepare_schema']};", f"{_SQL['prepare_versions']};"]
         for each in pending:
             parts.append(f"-- {each.number:04}_{each.name}\n{each.text.strip()}")
-            parts.append(
-                "INSERT INTO leaderjobs.schema_versions (number, name, breaking) "
-                f"VALUES ({each.number}, '{each.name}', {'true' if each.breaking else 'false'});"
-            )
+            parts.append(f"{_record(each).as_string()};")
         return "\n\n".join(["BEGIN;", *parts, "COMMIT;"]) + "\n" if parts else ""
 
     def check(self) -> None:
@@ -85,28 +82,41 @@ class Migrations:
         stored, needed = max(applied, default=0), self._known[-1].number
         if any(each.number not in applied for each in self._known):
             raise SchemaMismatch(
-                f"the database's schema is at {stored}, this leaderjobs needs {needed}; run: leaderjobs migrate"
+                f"the database's schema is at {stored}, this leaderjobs needs {needed}; "
+                "run: leaderjobs migrate"
             )
 
     def _refuse_newer(self, applied: dict[int, bool]) -> None:
         needed = self._known[-1].number
         if any(breaking for number, breaking in applied.items() if number > needed):
             raise SchemaMismatch(
-                f"the database's schema is at {max(applied)} and cannot serve this leaderjobs, which knows {needed}; "
-                "run a newer leaderjobs"
+                f"the database's schema is at {max(applied)} and cannot serve this leaderjobs, "
+                f"which knows {needed}; run a newer leaderjobs"
             )
 
 
 def known() -> list[Migration]:
     """The files of this program, in order; ValueError for a gap, an odd name or a missing header."""
     found: list[Migration] = []
-    for file in sorted(resources.files("leaderjobs.store").joinpath("migrations").iterdir(), key=lambda f: f.name):
+    for file in sorted(
+        resources.files("leaderjobs.store").joinpath("migrations").iterdir(), key=lambda f: f.name
+    ):
         name, text = _FILE.fullmatch(file.name), file.read_text("utf-8")
         header = _HEADER.match(text)
         if name is None or header is None or int(name[1]) != len(found) + 1:
-            raise ValueError(f"migration {file.name}: expected {len(found) + 1:04}_NAME.sql and '-- breaking: yes|no'")
+            raise ValueError(
+                f"migration {file.name}: expected {len(found) + 1:04}_NAME.sql and '-- breaking: yes|no'"
+            )
         found.append(Migration(int(name[1]), name[2], header[1] == "yes", text))
     return found
+
+
+def _record(migration: Migration) -> sql.Composed:
+    return sql.SQL(_SQL["record"]).format(
+        number=sql.Literal(migration.number),
+        name=sql.Literal(migration.name),
+        breaking=sql.Literal(migration.breaking),
+    )
 
 
 def _exists(connection: Connection) -> bool:

@@ -144,7 +144,7 @@ class Database:
 
 
 class TermConnections:
-    """The connections of one term, at most `limit`: made when needed, lent to any thread, cut off together."""
+    """The connections of one term, at most `limit`: made when needed, lent to any thread, cut together."""
 
     def __init__(self, database: Database, term: Term, limit: int) -> None:
         """Nothing is connected before the first use."""
@@ -159,7 +159,7 @@ class TermConnections:
 
     @contextmanager
     def use(self) -> Iterator[Connection]:
-        """Lend the connection used last; LeadershipLost after `abort`, StoreUnavailable when all stay lent."""
+        """Lend the one used last; LeadershipLost after `abort`, StoreUnavailable when all stay lent."""
         connection = self._take()
         try:
             with translated():
@@ -274,7 +274,8 @@ def rows_of(cursor: psycopg.Cursor[dict[str, Any]]) -> list[dict[str, Any]]:
 def piped(connection: Connection, bounds: Parameters | None = None) -> Iterator[None]:
     """BEGIN, the block and COMMIT in one pipeline; on any error nothing of it is committed.
 
-    `bounds` (see `milliseconds`) are the transaction's own limits. A statement that fails makes the server skip the rest, COMMIT included, up to the end of the pipeline.
+    `bounds` (see `milliseconds`) are the transaction's own limits. A statement that fails makes the server
+    skip the rest, COMMIT included, up to the end of the pipeline.
     """
     try:
         with connection.pipeline():

@@ -24,9 +24,9 @@ def load(noun: str) -> Queries:
 
 
 def parse(text: str, source: str) -> Queries:
-    """Split `text` at its names; comment lines stay in the file and are not sent.
+    r"""Split `text` at its names; comment lines stay in the file and are not sent.
 
-    >>> parse("-- name: one\\n-- why\\nSELECT 1;\\n", "doc")
+    >>> parse("-- name: one\n-- why\nSELECT 1;\n", "doc")
     {'one': 'SELECT 1'}
     """
     above, *blocks = _NAME.split(text)

@@ -79,15 +79,25 @@ def _make(connection: Connection, schema: str, stream: Stream) -> None:
         if column.indexed:
             name = f"{stream.name}_{column.name}"[: MOST_NAME_BYTES - 4] + "_idx"
             connection.execute(
-                _format("create_index", index=sql.Identifier(name), table=table, column=sql.Identifier(column.name))
+                _format(
+                    "create_index",
+                    index=sql.Identifier(name),
+                    table=table,
+                    column=sql.Identifier(column.name),
+                )
             )
     generated = [name for name, made in _columns(connection, schema, stream.name).items() if made]
     # In the table's own order: a view can be replaced only by one that adds columns at its end.
     listed = sql.SQL("").join(sql.SQL(", {}").format(sql.Identifier(name)) for name in generated)
     connection.execute(_format("create_view", view=view, table=table, columns=listed))
     connection.execute(_format("comment_table", table=table, comment=sql.Literal(stream.comment)))
-    connection.execute(_format("comment_view", view=view, comment=sql.Literal(f"{stream.comment}: live rows")))
-    comments = {**_OWN_COLUMNS, **{column.name: column.comment for column in stream.columns if column.comment}}
+    connection.execute(
+        _format("comment_view", view=view, comment=sql.Literal(f"{stream.comment}: live rows"))
+    )
+    comments = {
+        **_OWN_COLUMNS,
+        **{column.name: column.comment for column in stream.columns if column.comment},
+    }
     for name, comment in comments.items():
         connection.execute(
             _format("comment_column", table=table, column=sql.Identifier(name), comment=sql.Literal(comment))
@@ -133,9 +143,13 @@ def _check_names(connector: str, stream: Stream) -> None:
     names = [connector, stream.name, stream.name + VIEW_SUFFIX, *(column.name for column in stream.columns)]
     for name in names:
         if not name or "\0" in name or len(name.encode("utf-8", "replace")) > MOST_NAME_BYTES:
-            raise Refused(f"{name[:MOST_NAME_BYTES]!r} cannot name a table or column: 1 to {MOST_NAME_BYTES} bytes")
+            raise Refused(
+                f"{name[:MOST_NAME_BYTES]!r} cannot name a table or column: 1 to {MOST_NAME_BYTES} bytes"
+            )
     if connector in _OWN_SCHEMAS or connector.startswith("pg_"):
         raise Refused(f"connector {connector} cannot have the schema of that name; it is taken")
     own = [column.name for column in stream.columns if column.name in _OWN_COLUMNS]
     if own:
-        raise Refused(f"column {own[0]} of {connector}.{stream.name} has the name of one of our own; choose another")
+        raise Refused(
+            f"column {own[0]} of {connector}.{stream.name} has the name of one of our own; choose another"
+        )

@@ -49,7 +49,13 @@ class Terms:
         not to be had within RAISE_PATIENCE; whether the raise landed is then unknown, and raising again
         with the same token is refused, so the claim must be given up.
         """
-        who = {"cluster": self._cluster, "partition": partition, "token": token, "origin": origin, "member": member}
+        who = {
+            "cluster": self._cluster,
+            "partition": partition,
+            "token": token,
+            "origin": origin,
+            "member": member,
+        }
         raised = self._decide("raise", "evict_for_raise", who)
         if not raised:
             raise self._refusal(partition, token, origin)

@@ -87,7 +87,7 @@ class Waker:
         return True
 
     def _told(self) -> bool:
-        """Whether a notification for this cluster has come; a broken connection is let go, and tells nothing."""
+        """Whether a notification for this cluster has come; a broken connection is let go."""
         if self._connection is None:
             return False
         try:

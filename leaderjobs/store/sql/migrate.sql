@@ -28,5 +28,5 @@ CREATE TABLE IF NOT EXISTS leaderjobs.schema_versions (
 SELECT number, breaking FROM leaderjobs.schema_versions ORDER BY number;
 
 -- name: record
--- In the migration's own transaction.
-INSERT INTO leaderjobs.schema_versions (number, name, breaking) VALUES (%(number)s, %(name)s, %(breaking)s);
+-- In the migration's own transaction; {braces}, because it is also printed.
+INSERT INTO leaderjobs.schema_versions (number, name, breaking) VALUES ({number}, {name}, {breaking});

@@ -42,7 +42,7 @@ def test_numbers_rise_by_one_with_every_raise(cluster: Cluster) -> None:
 def test_token_that_is_not_higher_is_refused(cluster: Cluster, token: int) -> None:
     cluster.terms.raise_fence(0, 5, "origin", "first")
 
-    with pytest.raises(FencedOut, match="token 5; token .* is not higher"):
+    with pytest.raises(FencedOut, match=r"token 5; token .* is not higher"):
         cluster.terms.raise_fence(0, token, "origin", "late")
 
     assert cluster.terms.raise_fence(0, 6, "origin", "next") == 2
@@ -91,7 +91,12 @@ def test_raise_waits_for_a_commit_in_flight(cluster: Cluster, admin: Admin) -> N
     """Held by a transaction that cannot be evicted (no name): the raise must not pass before it ends."""
     old = cluster.lead()
     done = threading.Event()
-    thread = threading.Thread(target=lambda: (cluster.lead(), done.set()))
+
+    def lead() -> None:
+        cluster.lead()
+        done.set()
+
+    thread = threading.Thread(target=lead)
     with admin.transaction():
         _fence(admin, old)
         thread.start()
@@ -128,9 +133,7 @@ def test_fence_that_comes_during_a_raise_is_refused(cluster: Cluster, admin: Adm
     thread.join(5)
 
 
-def test_stalled_term_that_holds_the_fence_does_not_delay_the_raise(
-    cluster: Cluster, admin: Admin
-) -> None:
+def test_stalled_term_that_holds_the_fence_does_not_delay_the_raise(cluster: Cluster, admin: Admin) -> None:
     old = cluster.lead()
     admin.execute("BEGIN")
     _enter(admin, old)
@@ -153,7 +156,11 @@ def test_backend_stalled_within_a_pipeline_is_freed_by_the_raise(
         pipe = stalled.pgconn
         pipe.enter_pipeline_mode()
         who = f"'{old.term.cluster}', 0, {old.term.number}"
-        for statement in ("BEGIN", f"SELECT leaderjobs.enter({who}, 100, 5000, 60000)", f"SELECT leaderjobs.fence({who})"):
+        for statement in (
+            "BEGIN",
+            f"SELECT leaderjobs.enter({who}, 100, 5000, 60000)",
+            f"SELECT leaderjobs.fence({who})",
+        ):
             pipe.send_query_params(statement.encode(), [])
         pipe.send_flush_request()
         while pipe.flush():
@@ -261,14 +268,20 @@ def test_every_write_of_an_older_term_is_refused_and_leaves_nothing(
     assert live(admin) == set()
 
 
+def _write_while(led: Led, meddle: Callable[[], object]) -> None:
+    """A transaction of the term, with `meddle` between its work, which has run, and its fence."""
+    with fenced(led.connections, led.term) as connection:
+        connection.execute("INSERT INTO leaderjobs.holds VALUES ('acme', 'c', '', '', now(), now())")
+        connection.execute("SELECT 1").fetchone()
+        meddle()
+
+
 def test_raise_between_the_work_and_its_fence_rolls_the_work_back(cluster: Cluster, admin: Admin) -> None:
     """The raise evicts it or the fence refuses it; either way nothing stays."""
     old = cluster.lead()
 
-    with pytest.raises((FencedOut, StoreUnavailable)), fenced(old.connections, old.term) as connection:
-        connection.execute("INSERT INTO leaderjobs.holds VALUES ('acme', 'c', '', '', now(), now())")
-        connection.execute("SELECT 1").fetchone()
-        cluster.lead()
+    with pytest.raises((FencedOut, StoreUnavailable)):
+        _write_while(old, cluster.lead)
 
     assert admin.execute("SELECT count(*) FROM leaderjobs.holds").fetchone() == (0,)
 
@@ -277,10 +290,8 @@ def test_fence_refuses_what_the_eviction_did_not_reach(cluster: Cluster, admin: 
     """The number rises without any eviction: the last statement alone must stop the commit."""
     old = cluster.lead()
 
-    with pytest.raises(FencedOut), fenced(old.connections, old.term) as connection:
-        connection.execute("INSERT INTO leaderjobs.holds VALUES ('acme', 'c', '', '', now(), now())")
-        connection.execute("SELECT 1").fetchone()
-        admin.execute("UPDATE leaderjobs.terms SET number = number + 1")
+    with pytest.raises(FencedOut):
+        _write_while(old, lambda: admin.execute("UPDATE leaderjobs.terms SET number = number + 1"))
 
     assert admin.execute("SELECT count(*) FROM leaderjobs.holds").fetchone() == (0,)
 
@@ -288,9 +299,8 @@ def test_fence_refuses_what_the_eviction_did_not_reach(cluster: Cluster, admin: 
 def test_term_that_is_over_by_its_own_clock_sends_no_commit(cluster: Cluster, admin: Admin) -> None:
     led = cluster.lead()
 
-    with pytest.raises(LeadershipLost, match="stop"), fenced(led.connections, led.term) as connection:
-        connection.execute("INSERT INTO leaderjobs.holds VALUES ('acme', 'c', '', '', now(), now())")
-        led.term.end("stop")
+    with pytest.raises(LeadershipLost, match="stop"):
+        _write_while(led, lambda: led.term.end("stop"))
 
     assert admin.execute("SELECT count(*) FROM leaderjobs.holds").fetchone() == (0,)
     with pytest.raises(LeadershipLost):

@@ -213,10 +213,17 @@ def test_hold_stops_its_connection_only_and_spends_no_attempt(cluster: Cluster) 
     cluster.enqueue("household")
     other = cluster.enqueue("office")
 
-    assert _finish(cluster, led, job, Hold(HOUR, "ITEM_LOGIN_REQUIRED", "sign in at the bank")) is JobState.RETRYABLE
+    assert (
+        _finish(cluster, led, job, Hold(HOUR, "ITEM_LOGIN_REQUIRED", "sign in at the bank"))
+        is JobState.RETRYABLE
+    )
 
     (hold,) = cluster.holds.all()
-    assert (hold.connection, hold.code, hold.message) == ("household", "ITEM_LOGIN_REQUIRED", "sign in at the bank")
+    assert (hold.connection, hold.code, hold.message) == (
+        "household",
+        "ITEM_LOGIN_REQUIRED",
+        "sign in at the bank",
+    )
     assert hold.until - hold.since == HOUR
     assert cluster.jobs.get(job.id).attempt == 0
     assert [each.id for each in cluster.claim(led, 9)] == [other.id]
@@ -273,7 +280,9 @@ def test_rescue_returns_running_jobs_of_older_terms_unspent(cluster: Cluster) ->
     assert cluster.claim(new, 1, ("office",))[0].attempt == 1
 
 
-def test_job_that_outlives_too_many_leaders_is_discarded_unless_it_commits(cluster: Cluster, admin: Admin) -> None:
+def test_job_that_outlives_too_many_leaders_is_discarded_unless_it_commits(
+    cluster: Cluster, admin: Admin
+) -> None:
     old = cluster.lead()
     poison, works = cluster.start(old, "poison"), cluster.start(old, "works")
     admin.execute("UPDATE leaderjobs.jobs SET rescues = %s", (MOST_RESCUES,))

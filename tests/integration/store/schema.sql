@@ -1,0 +1,105 @@
+column holds.cluster text not null
+column holds.code text not null
+column holds.connection text not null
+column holds.message text not null
+column holds.since timestamp with time zone not null default now()
+column holds.until timestamp with time zone not null
+column jobs.attempt integer not null default 0
+column jobs.cluster text not null
+column jobs.connection text not null
+column jobs.created_at timestamp with time zone not null default now()
+column jobs.error text
+column jobs.finished_at timestamp with time zone
+column jobs.id bigint not null
+column jobs.key text
+column jobs.max_attempts integer not null
+column jobs.member text
+column jobs.priority smallint not null
+column jobs.progress_pages bigint not null default 0
+column jobs.progress_rows bigint not null default 0
+column jobs.progress_stream text not null default ''::text
+column jobs.rescues integer not null default 0
+column jobs.scheduled_at timestamp with time zone not null
+column jobs.started_at timestamp with time zone
+column jobs.state text not null
+column jobs.streams text[] not null
+column jobs.target text not null
+column jobs.term bigint
+column markers.cluster text not null
+column markers.committed_at timestamp with time zone not null
+column markers.connection text not null
+column markers.cursor json not null
+column markers.rows bigint not null
+column markers.sequence bigint not null
+column markers.stream text not null
+column markers.term bigint not null
+column schema_versions.applied_at timestamp with time zone not null default now()
+column schema_versions.breaking boolean not null
+column schema_versions.name text not null
+column schema_versions.number integer not null
+column stages.body jsonb not null storage e
+column stages.cluster text not null
+column stages.connection text not null
+column stages.deletes text
+column stages.page bigint not null
+column stages.stream text not null
+column stages.upserts text[] not null
+column terms.cluster text not null
+column terms.member text not null
+column terms.number bigint not null
+column terms.origin text not null
+column terms.partition integer not null
+column terms.raised_at timestamp with time zone not null default now()
+column terms.token bigint not null
+constraint leaderjobs.holds PRIMARY KEY (cluster, connection)
+constraint leaderjobs.jobs CHECK (((priority >= 0) AND (priority <= 9)))
+constraint leaderjobs.jobs CHECK (((state <> 'running'::text) OR ((term IS NOT NULL) AND (member IS NOT NULL) AND (attempt > 0))))
+constraint leaderjobs.jobs CHECK ((attempt >= 0))
+constraint leaderjobs.jobs CHECK ((max_attempts > 0))
+constraint leaderjobs.jobs CHECK ((state = ANY (ARRAY['scheduled'::text, 'available'::text, 'running'::text, 'retryable'::text, 'completed'::text, 'discarded'::text, 'cancelled'::text, 'uncertain'::text])))
+constraint leaderjobs.jobs PRIMARY KEY (id)
+constraint leaderjobs.markers CHECK ((rows >= 0))
+constraint leaderjobs.markers CHECK ((sequence > 0))
+constraint leaderjobs.markers PRIMARY KEY (cluster, connection, stream)
+constraint leaderjobs.schema_versions PRIMARY KEY (number)
+constraint leaderjobs.stages PRIMARY KEY (cluster, connection, stream, page)
+constraint leaderjobs.terms CHECK ((number > 0))
+constraint leaderjobs.terms CHECK ((token >= 0))
+constraint leaderjobs.terms PRIMARY KEY (cluster, partition)
+function advance(in_cluster text, in_connection text, in_stream text, expected bigint, more_rows bigint, new_cursor json, in_term bigint) returns TABLE(sequence bigint, rows bigint, committed_at timestamp with time zone) v
+function apply_stages(in_schema text, in_table text, in_key text, in_cluster text, in_connection text) returns void v
+function enter(in_cluster text, in_partition integer, in_number bigint, idle_ms integer, lock_ms integer, statement_ms integer) returns void v
+function evict(in_cluster text, in_partition integer, newest bigint) returns integer v
+function fence(in_cluster text, in_partition integer, in_number bigint) returns void v
+function json_boolean(doc jsonb, VARIADIC path text[]) returns boolean i
+function json_date(doc jsonb, VARIADIC path text[]) returns date i
+function json_numeric(doc jsonb, VARIADIC path text[]) returns numeric i
+function json_short_text(doc jsonb, VARIADIC path text[]) returns text i
+function json_text(doc jsonb, VARIADIC path text[]) returns text i
+function json_timestamptz(doc jsonb, VARIADIC path text[]) returns timestamp with time zone i
+function land(in_schema text, in_table text, in_key text, in_cluster text, in_connection text, in_ord bigint, body jsonb, upserts text[], deletes text) returns void v
+function progress(in_cluster text, in_id bigint, in_term bigint, in_attempt integer, in_stream text, more_rows bigint) returns void v
+function refuse(message text) returns text v
+function retire(in_schema text, in_table text, in_key text, in_cluster text, in_connection text, in_ord bigint, body jsonb, upserts text[]) returns void v
+function row_id(doc jsonb, key text, label text) returns text v
+function rows_of(body jsonb, member text, label text) returns jsonb v
+function term_name(in_cluster text, in_partition integer, in_number bigint) returns text i
+function text_date(value text) returns date i
+index CREATE INDEX jobs_claimable ON leaderjobs.jobs USING btree (cluster, priority, scheduled_at, id) WHERE (state = ANY (ARRAY['scheduled'::text, 'available'::text, 'retryable'::text]))
+index CREATE INDEX jobs_discarded ON leaderjobs.jobs USING btree (cluster, finished_at) WHERE (state = 'discarded'::text)
+index CREATE INDEX jobs_running ON leaderjobs.jobs USING btree (cluster, term) WHERE (state = 'running'::text)
+index CREATE UNIQUE INDEX holds_pkey ON leaderjobs.holds USING btree (cluster, connection)
+index CREATE UNIQUE INDEX jobs_key ON leaderjobs.jobs USING btree (cluster, key) WHERE ((key IS NOT NULL) AND (state <> ALL (ARRAY['completed'::text, 'discarded'::text, 'cancelled'::text])))
+index CREATE UNIQUE INDEX jobs_pkey ON leaderjobs.jobs USING btree (id)
+index CREATE UNIQUE INDEX markers_pkey ON leaderjobs.markers USING btree (cluster, connection, stream)
+index CREATE UNIQUE INDEX schema_versions_pkey ON leaderjobs.schema_versions USING btree (number)
+index CREATE UNIQUE INDEX stages_pkey ON leaderjobs.stages USING btree (cluster, connection, stream, page)
+index CREATE UNIQUE INDEX terms_pkey ON leaderjobs.terms USING btree (cluster, partition)
+options jobs autovacuum_analyze_scale_factor=0.05
+options jobs autovacuum_vacuum_cost_delay=0
+options jobs autovacuum_vacuum_scale_factor=0.01
+options jobs fillfactor=70
+options markers autovacuum_vacuum_scale_factor=0.01
+options markers fillfactor=50
+options stages autovacuum_vacuum_scale_factor=0.05
+options terms fillfactor=50
