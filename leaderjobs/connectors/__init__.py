@@ -1,6 +1,12 @@
 """An outside API, page by page: knows no database and no cluster.
 
-A connector turns a cursor into batches. It never retries by itself beyond what `http` does for
-requests that provably were not answered, never sleeps except through its context (so that the end of
-a term wakes it), and raises the errors of `leaderjobs.errors` sorted by what the runner should do.
+A connector turns a cursor into batches. It sends a request again by itself only while nothing has answered
+it, and only a few times; an answer, whatever it says, is the runner's to judge. It never sleeps except
+through its context (so that the end of a term wakes it), and raises the errors of `leaderjobs.errors`
+sorted by what the runner should do.
+
+`registry` knows the names and imports a connector when its name is used; `http` (with `requests`) is
+imported when one is made. `outcome` tells a request that was answered from one that was not sent and
+from one of which nothing is known. `pacing` keeps to the provider's limit, `urls` to the addresses that
+may be asked. A provider's own code is `NAME`, with `NAME_streams` and `NAME_errors` beside it.
 """

@@ -163,7 +163,7 @@ class PlaidSandbox(Sandbox):
         request_id = self._request_id()
         try:
             for fault in faults:
-                strike(fault)
+                strike(fault, path)
             endpoint, required, optional = self._endpoint(path)
             asked = self._checked(headers, body, required, optional)
             with self._state:

@@ -10,6 +10,12 @@ from leaderjobs.sandbox.faults import Fault, FaultKind
 from leaderjobs.sandbox.plaid_item import Item, Page
 from leaderjobs.sandbox.server import Reply
 
+_LIMITS = {
+    "/transactions/sync": "TRANSACTIONS_SYNC_LIMIT",
+    "/accounts/get": "ACCOUNTS_LIMIT",
+    "/item/get": "ITEM_GET_LIMIT",
+}
+
 
 class Refusal(Exception):
     """An error answer in Plaid's shape."""
@@ -54,11 +60,12 @@ def item_json(item: Item) -> bytes:
     )
 
 
-def strike(fault: Fault) -> None:
+def strike(fault: Fault, path: str) -> None:
     """Raise the refusal that a fault stands for, if it is one."""
     match fault.kind:
         case FaultKind.RATE_LIMITED:
-            raise Refusal("RATE_LIMIT_EXCEEDED", "TRANSACTIONS_SYNC_LIMIT", "rate limit exceeded", 429)
+            code = _LIMITS.get(path, "RATE_LIMIT")
+            raise Refusal("RATE_LIMIT_EXCEEDED", code, "rate limit exceeded", 429)
         case FaultKind.SERVER_ERROR:
             text = "an unexpected error occurred"
             raise Refusal("API_ERROR", "INTERNAL_SERVER_ERROR", text, fault.status or 500)
