@@ -30,7 +30,7 @@ check: .venv/dev ## Run what is quick: format, lint, types, imports, unit tests
 lint: .venv/dev
 	@$(BIN)/ruff format --check --quiet . || { echo "run: make fmt"; exit 1; }
 	@$(BIN)/ruff check --quiet .
-	@$(BIN)/mypy
+	@$(BIN)/mypy leaderjobs tests $(wildcard benchmarks/*.py)
 	@$(BIN)/lint-imports
 
 fmt: .venv/dev ## Format the code and mend what ruff can mend

@@ -48,9 +48,21 @@ VALUES = [
     '"1s"',
     '"100d"',
 ]
+# The secret in shapes that are refused, so that the refusal has something to hide.
+KEPT = [
+    f'["{SECRET}"]',
+    f'{{ value = "{SECRET}" }}',
+    f'{{ env = "A", literal = "{SECRET}" }}',
+    f'"mysql://ann:{SECRET}@db/acme"',
+    f'"postgresql:/ann:{SECRET}@db/acme"',
+    f'"postgresql://ann:{SECRET}"',
+    f'"zookeeper://ann:{SECRET}@zk:0/"',
+]
+SECRET_KEYS = ("coordinator", "database", "client_id", "secret", "access_token")
 INSERTED = ["\0", "\x1b[31m", "\ufeff", "\u2028", '"', "'''", "[", "]", "[[a]]", "{", "=", "\\", "#", "\n"]
 VARIABLES = [
     "CLUSTER_NAME",
+    "CLUSTER_DATABASE",
     "CLUSTER_CONCURRENCY",
     "CLUSTER_X",
     "SYNCS_HOUSEHOLD_STREAMS",
@@ -62,6 +74,13 @@ VARIABLES = [
 def _with_value(draw: st.DrawFn, lines: list[str]) -> None:
     at = draw(st.sampled_from([at for at, line in enumerate(lines) if "=" in line]))
     lines[at] = f"{lines[at].partition('=')[0]}= {draw(st.sampled_from(VALUES))}\n"
+
+
+def _with_secret(draw: st.DrawFn, lines: list[str]) -> None:
+    secret = [at for at, line in enumerate(lines) if line.split(" ")[0] in SECRET_KEYS]
+    assume(secret)
+    at = draw(st.sampled_from(secret))
+    lines[at] = f"{lines[at].partition('=')[0]}= {draw(st.sampled_from(KEPT))}\n"
 
 
 def _with_key(draw: st.DrawFn, lines: list[str]) -> None:
@@ -87,7 +106,7 @@ def _with_text(draw: st.DrawFn, lines: list[str]) -> None:
     lines[at] = lines[at][:inside] + text + lines[at][inside:]
 
 
-MUTATIONS = [_with_value, _with_key, _without_line, _with_line_twice, _with_text]
+MUTATIONS = [_with_value, _with_secret, _with_key, _without_line, _with_line_twice, _with_text]
 
 
 @st.composite
@@ -121,7 +140,8 @@ def path() -> Iterator[Path]:
     environ=st.dictionaries(
         st.sampled_from(VARIABLES).map(lambda name: f"LEADERJOBS_{name}"),
         st.one_of(
-            st.sampled_from(["0", "a,b", "x y", '"']), st.text(st.characters(min_codepoint=1, codec="utf-8"))
+            st.sampled_from(["0", "a,b", "x y", '"', f"mysql://ann:{SECRET}@db"]),
+            st.text(st.characters(min_codepoint=1, codec="utf-8")),
         ),
         max_size=1,
     ),
