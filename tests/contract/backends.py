@@ -10,11 +10,12 @@ from typing import Self
 from kazoo.client import KazooClient
 from kazoo.exceptions import NotEmptyError
 
-from leaderjobs.coordination.base import Coordinator, CoordinatorEvent
+from leaderjobs.coordination.base import Claim, Coordinator, CoordinatorEvent
 from leaderjobs.coordination.memory import MemoryCoordinator, MemoryServer
 from leaderjobs.coordination.paths import Paths
 from leaderjobs.coordination.zookeeper import ZooKeeperCoordinator
 from leaderjobs.coordination.zookeeper_url import ZooKeeperUrl
+from leaderjobs.errors import CoordinatorUnavailable
 from leaderjobs.model.member import LeaderInfo, Member
 from tests.support import eventually
 from tests.support_proxy import TcpProxy
@@ -22,6 +23,8 @@ from tests.support_proxy import TcpProxy
 SESSION = timedelta(seconds=3)
 CONNECT = timedelta(seconds=10)
 CLUSTER = "shop"
+SETTLE_SECONDS = 0.2
+"""For events that must not come."""
 
 
 class Events:
@@ -70,6 +73,25 @@ def info(name: str, number: int = 0) -> LeaderInfo:
 def member(name: str, minute: int = 0) -> Member:
     since = datetime(2026, 5, 1, 12, minute, tzinfo=UTC)
     return Member(id=name, guid=f"guid-{name}", host="host", pid=1, version="1", since=since)
+
+
+def lead(coordinator: Coordinator, name: str, partition: int = 0) -> Claim:
+    coordinator.campaign(partition)
+    claim = coordinator.claim(partition, info(name))
+    assert claim is not None
+    return claim
+
+
+def settle() -> None:
+    threading.Event().wait(SETTLE_SECONDS)
+
+
+def ready(coordinator: Coordinator) -> bool:
+    try:
+        coordinator.leader(0)
+    except CoordinatorUnavailable:
+        return False
+    return True
 
 
 class Backend(ABC):
