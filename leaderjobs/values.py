@@ -123,7 +123,7 @@ class Duration(timedelta):
                 seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
                 if seconds <= 366 * 86400:
                     return cls(seconds=seconds)
-        raise ValueError('allowed: a number and a unit (ms, s, m, h, d), such as "15s" or "1h30m", up to 366d')
+        raise ValueError('allowed: a number and a unit (ms, s, m, h, d), such as "15s" or "1h30m", to 366d')
 
 
 class Rate:
