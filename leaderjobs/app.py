@@ -115,7 +115,7 @@ def stores(made: Database, cluster: str) -> Stores:
 
 @contextmanager
 def opened_stores(settings: Settings, *, start: bool = True, migrate: bool = False) -> Iterator[Stores]:
-    """The stores of a configured cluster, checked against the schema (or brought to it), closed at the end."""
+    """The stores of a configured cluster, the schema checked (or brought up to date); closed at the end."""
     from leaderjobs.store.migrate import Migrations
 
     made = database(servers(settings, start=start), "leaderjobs")
@@ -149,7 +149,8 @@ def connector_maker(settings: Settings) -> Callable[[str], Connector]:
         found = settings.connections.get(connection)
         if found is None:
             raise ConfigError(
-                f"connection {connection} is not in this member's configuration; add [connections.{connection}]"
+                f"connection {connection} is not in this member's configuration; "
+                f"add [connections.{connection}]"
             )
         return registry.make(found.connector, found.name, found.options)
 

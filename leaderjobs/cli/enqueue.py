@@ -144,7 +144,8 @@ def _wait(stores: Stores, cluster: str, job: Job, timeout: timedelta) -> Job:
         while not job.state.final:
             if clock.elapsed() >= deadline:
                 raise LeaderJobsError(
-                    f"job {job.id} is still {job.state.value} after {timeout}; it goes on: see leaderjobs status"
+                    f"job {job.id} is still {job.state.value} after {timeout}; it goes on: "
+                    "see leaderjobs status"
                 )
             waker.wait(_LOOK_EVERY)
             job = stores.jobs.get(job.id)

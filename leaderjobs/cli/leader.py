@@ -46,7 +46,8 @@ def show(context: Context, output: str) -> None:
         raise NoLeader("no member leads; start one with: leaderjobs run")
     if output == "table":
         click.echo(
-            f"{leader.id} leads since {leader.since:%Y-%m-%d %H:%M:%S}Z: term {leader.number}, token {leader.token}"
+            f"{leader.id} leads since {leader.since:%Y-%m-%d %H:%M:%S}Z: "
+            f"term {leader.number}, token {leader.token}"
         )
 
 

@@ -46,7 +46,7 @@ def command(context: Context, member_id: str | None) -> None:
             except BaseException as error:  # noqa: BLE001 - carried over to the main thread, whatever it is
                 failure.append(error)
 
-        # The member works beside the main thread, so that a signal handler never interrupts code that holds a lock.
+        # Beside the main thread, so that a signal handler never interrupts code that holds a lock.
         thread = threading.Thread(target=work, name="elector", daemon=True)
         signals = 0
 

@@ -50,7 +50,8 @@ def _print(report: StatusReport) -> None:
     console = Console(highlight=False)
     leader = report.leader
     leads = (
-        f"{leader.id}, term {leader.term}, token {leader.token}, trusted for {leader.trusted_for_seconds:.1f} s"
+        f"{leader.id}, term {leader.term}, token {leader.token}, "
+        f"trusted for {leader.trusted_for_seconds:.1f} s"
         if leader
         else "nobody"
     )

@@ -1,4 +1,4 @@
-"""Do provider and Postgres agree? Asked of the provider's own books and of the tables, of nobody else (I8)."""
+"""Do provider and Postgres agree? Asked of the provider's books and of the tables only (I8)."""
 
 from __future__ import annotations
 

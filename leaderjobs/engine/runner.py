@@ -108,10 +108,10 @@ class Runner:
             return Discard(str(error))
         attempt.holds(connector)
         try:
-            for stream in job.streams:
+            for stream in _left_to_pull(job):
                 self._pull(attempt, connector, stream)
         except (LeadershipLost, Interrupted, StoreUnavailable, Refused):
-            # Refused: the marker moved by a commit of our own whose acknowledgement was lost; it is read again.
+            # Refused: the marker moved by a commit of ours whose acknowledgement was lost; read it again.
             return GiveBack()
         except NeedsUser as error:
             return Hold(PROBE_HOLD_EVERY, error.code, str(error))
@@ -157,3 +157,9 @@ class Runner:
                 }
                 self._emit(Event(EventKind.PAGE_COMMITTED, facts))
                 attempt.check()
+
+
+def _left_to_pull(job: Job) -> tuple[str, ...]:
+    """The streams of an attempt that goes on under another term: those before the last one are done."""
+    last = job.progress.stream
+    return job.streams[job.streams.index(last) :] if last in job.streams else job.streams

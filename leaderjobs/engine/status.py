@@ -1,4 +1,4 @@
-"""Collect what `leaderjobs status` shows: only reads, each server asked on its own, each allowed to be down."""
+"""Collect what `leaderjobs status` shows: only reads, each server asked on its own and allowed to be down."""
 
 from __future__ import annotations
 

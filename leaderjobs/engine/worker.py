@@ -42,6 +42,7 @@ class Worker:
     ) -> None:
         """Nothing happens before `run`; the caller owns the coordinator and the stores."""
         publisher = Publisher()
+        self.replica = replica
 
         def begin(term: Term, on_finished: Callable[[], None]) -> Leader:
             return Leader(

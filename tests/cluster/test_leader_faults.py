@@ -16,7 +16,6 @@ from tests.cluster.conftest import Start
 from tests.cluster.watching import (
     assert_completed,
     assert_rows_equal,
-    flowing,
     newest_term,
     pages,
     start_workers,

@@ -65,7 +65,7 @@ WITH due AS (
 ), claimed AS (
     UPDATE leaderjobs.jobs j
     SET state = 'running', attempt = j.attempt + chosen.more, term = %(number)s, member = %(member)s,
-        started_at = now(), progress_stream = '', progress_pages = 0, progress_rows = 0
+        started_at = now()
     FROM chosen
     WHERE j.id = chosen.id
       AND CASE chosen.more WHEN 0 THEN j.state = 'running' ELSE j.state IN ('scheduled', 'available', 'retryable') END
@@ -83,7 +83,11 @@ WITH ended AS (
         finished_at = CASE
             WHEN %(state)s IN ('completed', 'discarded') OR %(spends)s AND attempt >= max_attempts THEN now()
         END,
-        error = CASE WHEN %(state)s = 'available' THEN error ELSE %(error)s END
+        error = CASE WHEN %(state)s = 'available' THEN error ELSE %(error)s END,
+        -- An attempt that is given back goes on with its progress; the next attempt begins anew.
+        progress_stream = CASE WHEN %(state)s = 'retryable' THEN '' ELSE progress_stream END,
+        progress_pages = CASE WHEN %(state)s = 'retryable' THEN 0 ELSE progress_pages END,
+        progress_rows = CASE WHEN %(state)s = 'retryable' THEN 0 ELSE progress_rows END
     WHERE id = %(id)s AND cluster = %(cluster)s AND state = 'running' AND term = %(number)s AND attempt = %(attempt)s
     RETURNING state
 )
