@@ -178,9 +178,7 @@ class Dispatcher:
 
     def _pause(self, seconds: float, *, ignore_wakes: bool = False) -> None:
         with self._changed:
-            if ignore_wakes:
-                self._changed.wait(seconds)
-            elif not self._look and not self._draining and seconds > 0:
+            if ignore_wakes or (not self._look and not self._draining and seconds > 0):
                 self._changed.wait(seconds)
             self._look = False
 

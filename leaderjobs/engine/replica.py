@@ -7,7 +7,6 @@ cannot tell that it was set back. A copy that cannot be read is thrown away and 
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 from collections.abc import Iterable
 from pathlib import Path
@@ -86,4 +85,4 @@ class Replica:
         except (OSError, msgspec.MsgspecError) as error:
             self.discarded = f"the replica in {path} cannot be read ({error}); it is filled again"
             with contextlib.suppress(OSError):
-                os.unlink(path)
+                path.unlink()

@@ -25,8 +25,11 @@ class Rows:
         """(id, document as JSON text) of every live row of a connection, in no order, from one snapshot."""
         query = sql.SQL(_SQL["documents"]).format(table=sql.Identifier(connector, stream))
         who = {"cluster": self._cluster, "connection": connection}
-        with self._database.session() as session, session.transaction():
-            with session.cursor(name="documents") as cursor:
-                cursor.itersize = _FETCH
-                for row in cursor.execute(query, who):
-                    yield row["id"], row["doc"]
+        with (
+            self._database.session() as session,
+            session.transaction(),
+            session.cursor(name="documents") as cursor,
+        ):
+            cursor.itersize = _FETCH
+            for row in cursor.execute(query, who):
+                yield row["id"], row["doc"]

@@ -61,7 +61,7 @@ class Audit:
         with psycopg.connect(
             self._url, autocommit=True, row_factory=dict_row, connect_timeout=5
         ) as connection:
-            cursor = connection.execute(statement, parameters or None)  # type: ignore[arg-type]  # tests only
+            cursor = connection.execute(statement, parameters or None)  # tests only
             return cursor.fetchall() if cursor.description else []
 
     def entries(self, cluster: str = "demo") -> list[Entry]:

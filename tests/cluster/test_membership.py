@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -157,6 +158,6 @@ def test_status_follows_a_cluster_from_nobody_to_a_finished_sync(start: Start) -
     assert follower["lag"] == {"markers": 0, "seconds": 0.0}
 
 
-def _healthy(rig: Rig) -> dict[str, object] | None:
+def _healthy(rig: Rig) -> dict[str, Any] | None:
     ran = leaderjobs(rig, "status", "--check")
     return status(rig) if ran.returncode == 0 else None

@@ -26,10 +26,9 @@ def test_an_error_comes_after_the_batches_that_were_yielded_before_it() -> None:
         yield a_batch(1)
         raise TransientError("down")
 
-    seen = []
+    seen: list[int] = []
     with pytest.raises(TransientError, match="down"), Prefetch(read(), "t") as pages:
-        for batch in pages:
-            seen.append(batch.rows)
+        seen.extend(batch.rows for batch in pages)
     assert seen == [1]
 
 

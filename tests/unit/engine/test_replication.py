@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -147,8 +148,7 @@ def test_a_replica_survives_a_restart_on_its_own_disk(tmp_path: Path) -> None:
 
 @given(st.binary(max_size=200))
 def test_a_corrupt_replica_file_is_thrown_away_and_said(data: bytes) -> None:
-    import tempfile  # noqa: PLC0415 - hypothesis runs the body many times; a fixture would be shared
-
+    # Hypothesis runs the body many times; a fixture's directory would be shared.
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "replica.json"
         path.write_bytes(b"#" + data)
