@@ -11,7 +11,7 @@ import pytest
 
 from leaderjobs.errors import Interrupted, LeaderJobsError, Refused, StoreError, StoreUnavailable
 from leaderjobs.model.batch import Landing
-from leaderjobs.model.job import GiveBack, Hold, Progress
+from leaderjobs.model.job import GiveBack, Hold, Progress, Retry
 from tests.integration.store.rig import Admin, Cluster, live, page, raw_page
 from tests.support import eventually
 
@@ -77,6 +77,19 @@ def test_page_of_a_job_that_is_no_longer_ours_is_not_stored(cluster: Cluster, ad
 
     assert live(admin) == set()
     assert cluster.markers.all() == []
+
+
+def test_page_of_an_earlier_attempt_is_not_stored(cluster: Cluster, admin: Admin) -> None:
+    led = cluster.lead()
+    first = cluster.start(led)
+    cluster.jobs.finish(led.connections, led.term, first, Retry(timedelta(0), "once"))
+    (second,) = cluster.claim(led)
+
+    with pytest.raises(Interrupted, match=f"job {first.id} is no longer run by attempt 1"):
+        cluster.commit(led, first, page({"id": "a"}), None)
+
+    assert live(admin) == set()
+    assert cluster.jobs.get(second.id).progress.pages == 0
 
 
 def test_replace_tombstones_what_the_page_does_not_hold(cluster: Cluster, admin: Admin) -> None:
@@ -156,6 +169,29 @@ def test_order_of_pages_decides_between_a_row_and_its_deletion(
         marker = cluster.commit(led, job, raw_page(each.body, landing=landing), marker)  # type: ignore[attr-defined]
 
     assert live(admin) == expected
+
+
+@pytest.mark.parametrize("ends_live", [True, False])
+def test_staged_pages_land_in_the_order_of_their_commits(
+    cluster: Cluster, admin: Admin, ends_live: object
+) -> None:
+    """Eleven pages, so that an order by text would show as well."""
+    led = cluster.lead()
+    job = cluster.start(led)
+    marker = None
+    for number in range(11):
+        adds = (number % 2 == 0) == bool(ends_live)
+        batch = (
+            page({"id": "p", "label": str(number)}, landing=STAGE)
+            if adds
+            else page(gone=("p",), landing=STAGE)
+        )
+        marker = cluster.commit(led, job, batch, marker)
+
+    cluster.commit(led, job, page(landing=APPLY), marker)
+
+    assert live(admin) == ({"p"} if ends_live else set())
+    assert _label(admin, "p") == ("10" if ends_live else "9")
 
 
 def test_restart_drops_staged_pages_and_touches_no_row(cluster: Cluster, admin: Admin) -> None:
