@@ -129,3 +129,9 @@ def raw_page(
 def live(admin: Admin) -> set[str]:
     """The ids of rows that are not deleted."""
     return {str(row[0]) for row in admin.execute("SELECT id FROM shop.things WHERE deleted_at IS NULL")}
+
+
+def label_of(admin: Admin, row_id: str) -> object:
+    """The label column of a row; None where there is no such row."""
+    row = admin.execute("SELECT label FROM shop.things WHERE id = %s", (row_id,)).fetchone()
+    return row and row[0]

@@ -5,22 +5,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from datetime import timedelta
-from decimal import Decimal
 
 import pytest
 
 from leaderjobs.errors import Interrupted, LeaderJobsError, Refused, StoreError, StoreUnavailable
 from leaderjobs.model.batch import Landing
 from leaderjobs.model.job import GiveBack, Hold, Progress, Retry
-from tests.integration.store.rig import Admin, Cluster, live, page, raw_page
+from tests.integration.store.rig import Admin, Cluster, label_of, live, page, raw_page
 from tests.support import eventually
 
 STAGE, APPLY, RESTART, REPLACE = Landing.STAGE, Landing.APPLY, Landing.RESTART, Landing.REPLACE
-
-
-def _label(admin: Admin, row_id: str) -> object:
-    row = admin.execute("SELECT label FROM shop.things WHERE id = %s", (row_id,)).fetchone()
-    return row and row[0]
 
 
 def test_rows_marker_and_progress_are_stored_together(cluster: Cluster, admin: Admin) -> None:
@@ -125,7 +119,7 @@ def test_staged_pages_are_invisible_until_applied_and_then_land_in_order(
     three = cluster.commit(led, job, page({"id": "c"}, gone=("b",), landing=APPLY), two)
 
     assert live(admin) == {"a", "c"}
-    assert _label(admin, "a") == "new"
+    assert label_of(admin, "a") == "new"
     assert (three.sequence, three.rows) == (3, 5)
     assert admin.execute("SELECT count(*) FROM leaderjobs.stages").fetchone() == (0,)
 
@@ -175,7 +169,6 @@ def test_order_of_pages_decides_between_a_row_and_its_deletion(
 def test_staged_pages_land_in_the_order_of_their_commits(
     cluster: Cluster, admin: Admin, ends_live: object
 ) -> None:
-    """Eleven pages, so that an order by text would show as well."""
     led = cluster.lead()
     job = cluster.start(led)
     marker = None
@@ -191,7 +184,7 @@ def test_staged_pages_land_in_the_order_of_their_commits(
     cluster.commit(led, job, page(landing=APPLY), marker)
 
     assert live(admin) == ({"p"} if ends_live else set())
-    assert _label(admin, "p") == ("10" if ends_live else "9")
+    assert label_of(admin, "p") == ("10" if ends_live else "9")
 
 
 def test_restart_drops_staged_pages_and_touches_no_row(cluster: Cluster, admin: Admin) -> None:
@@ -246,7 +239,7 @@ def test_later_row_wins_within_a_page(cluster: Cluster, admin: Admin) -> None:
         led, cluster.start(led), page(*({"id": "a", "label": str(number)} for number in range(40))), None
     )
 
-    assert _label(admin, "a") == "39"
+    assert label_of(admin, "a") == "39"
 
 
 def test_older_order_never_overwrites_a_newer_row(cluster: Cluster, admin: Admin) -> None:
@@ -257,7 +250,7 @@ def test_older_order_never_overwrites_a_newer_row(cluster: Cluster, admin: Admin
 
     cluster.commit(led, job, page({"id": "a", "label": "older"}, gone=("a",)), marker)
 
-    assert _label(admin, "a") == "newer"
+    assert label_of(admin, "a") == "newer"
     assert live(admin) == {"a"}
 
 
@@ -280,95 +273,6 @@ def test_ids_are_case_sensitive_and_numbers_may_be_ids(cluster: Cluster, admin: 
     )
 
     assert live(admin) == {"aB", "Ab", "12345678901234567890"}
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        b'{"rows": [{"id": "good"}, {"label": "no key"}], "removed": []}',
-        b'{"rows": [{"id": null}], "removed": []}',
-        b'{"rows": [{"id": ["a"]}], "removed": []}',
-        b'{"rows": ["text"], "removed": []}',
-        b'{"rows": [], "removed": [{"account": "x"}]}',
-        b'{"rows": {"id": "a"}, "removed": []}',
-        b'{"rows": null, "removed": []}',
-        b'{"removed": []}',
-        b'{"rows": [{"id": "good"}]}',
-        b"[]",
-    ],
-)
-@pytest.mark.parametrize("landing", [Landing.UPSERT, APPLY, REPLACE])
-def test_page_out_of_shape_fails_whole_and_names_the_stream(
-    cluster: Cluster, admin: Admin, body: bytes, landing: Landing
-) -> None:
-    led = cluster.lead()
-
-    with pytest.raises(StoreError, match=r"shop\.things") as failed:
-        cluster.commit(led, cluster.start(led), raw_page(body, landing=landing), None)
-
-    assert type(failed.value) is StoreError
-    assert live(admin) == set()
-    assert cluster.markers.all() == []
-
-
-@pytest.mark.parametrize(
-    "body", [b"", b"{", b"{'rows': []}", b'{"rows": [], "removed": []} x', b'{"rows": ["\0"]}']
-)
-@pytest.mark.parametrize("landing", [Landing.UPSERT, STAGE])
-def test_body_that_is_not_json_fails_when_it_comes(cluster: Cluster, body: bytes, landing: Landing) -> None:
-    led = cluster.lead()
-
-    with pytest.raises(StoreError) as failed:
-        cluster.commit(led, cluster.start(led), raw_page(body, landing=landing), None)
-
-    assert type(failed.value) is StoreError
-    assert "\n" not in str(failed.value)
-
-
-@pytest.mark.parametrize(
-    "number", ["1.10", "0.1", "1e3", "12345678901234567890", "-0.000000000000000000001", "9007199254740993"]
-)
-def test_numbers_are_exact(cluster: Cluster, admin: Admin, number: str) -> None:
-    led = cluster.lead()
-    body = b'{"rows": [{"id": "a", "price": {"amount": %s}}], "removed": []}' % number.encode()
-
-    cluster.commit(led, cluster.start(led), raw_page(body), None)
-
-    row = admin.execute(
-        "SELECT amount, (doc #> '{price,amount}')::numeric, amount::text FROM shop.things"
-    ).fetchone()
-    assert row is not None
-    assert row[:2] == (Decimal(number), Decimal(number))
-    assert row[2] == str(Decimal(number)) or "e" in number or "000000" in number
-
-
-def test_text_that_jsonb_cannot_hold_is_marked_and_the_rest_is_untouched(
-    cluster: Cluster, admin: Admin
-) -> None:
-    led = cluster.lead()
-    label = rb"nul \u0000 half \ud83d whole \ud83d\ude00 low \udc00 escaped \\u0000 \\\u0000 line \n"
-    body = b'{"rows": [{"id": "a", "label": "' + label + b'", "price": {"amount": 1.10}}], "removed": []}'
-
-    cluster.commit(led, cluster.start(led), raw_page(body), None)
-
-    assert (
-        _label(admin, "a")
-        == "nul \ufffd half \ufffd whole \U0001f600 low \ufffd escaped \\u0000 \\\ufffd line \n"
-    )
-    assert admin.execute("SELECT amount::text FROM shop.things").fetchone() == ("1.10",)
-
-
-def test_bytes_that_are_not_utf8_are_marked(cluster: Cluster, admin: Admin) -> None:
-    led = cluster.lead()
-
-    cluster.commit(
-        led,
-        cluster.start(led),
-        raw_page(b'{"rows": [{"id": "a", "label": "\xff\xc3\xa4"}], "removed": []}'),
-        None,
-    )
-
-    assert _label(admin, "a") == "\ufffdä"
 
 
 def test_cursor_comes_back_exactly(cluster: Cluster) -> None:
