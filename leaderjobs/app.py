@@ -19,9 +19,19 @@ from datetime import timedelta
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from leaderjobs import __version__, clock
-from leaderjobs.errors import ConfigError, EmbeddedError, StoreUnavailable, UsageError
+import msgspec
+
+from leaderjobs import __version__, clock, logs
+from leaderjobs.config import coordinator_url, database_url
+from leaderjobs.errors import (
+    ConfigError,
+    EmbeddedError,
+    StoreUnavailable,
+    TransientError,
+    UsageError,
+)
 from leaderjobs.model.member import Member
+from leaderjobs.values import Secret
 
 if TYPE_CHECKING:
     from leaderjobs.config import Settings
@@ -51,9 +61,9 @@ def servers(settings: Settings, *, start: bool) -> Servers:
 
     With `start` the embedded pair is started when it is not running; without, EmbeddedError says how to.
     """
-    coordinator, database = settings.cluster.coordinator, settings.cluster.database
+    coordinator, database = coordinator_url(settings.cluster), database_url(settings.cluster)
     if coordinator is not None and database is not None:
-        return Servers(coordinator.reveal(), database.reveal(), embedded_database=False)
+        return Servers(coordinator, database, embedded_database=False)
     from leaderjobs.embedded import dev
 
     directory = dev.default_directory()
@@ -61,8 +71,8 @@ def servers(settings: Settings, *, start: bool) -> Servers:
     if pair is None:
         raise EmbeddedError("the embedded servers are not running; start them with: leaderjobs dev start")
     return Servers(
-        coordinator.reveal() if coordinator else pair.coordinator_url,
-        database.reveal() if database else pair.database_url,
+        coordinator or pair.coordinator_url,
+        database or pair.database_url,
         embedded_database=database is None,
     )
 
@@ -141,18 +151,28 @@ def observer(settings: Settings, *, start: bool = False) -> Iterator[Coordinator
 
 
 def connector_maker(settings: Settings) -> Callable[[str], Connector]:
-    """Make connectors of configured connections; ConfigError for a name that this member does not know."""
+    """Make connectors of configured connections; TransientError for a name that this member does not know.
+
+    Transient, because while a new configuration is rolled out some members know a connection that others
+    do not yet. What the secrets are now is kept out of the log from here on.
+    """
+    from leaderjobs.connectors.pacing import Paces
+
+    paces = Paces()
 
     def make(connection: str) -> Connector:
         from leaderjobs.connectors import registry
 
         found = settings.connections.get(connection)
         if found is None:
-            raise ConfigError(
+            raise TransientError(
                 f"connection {connection} is not in this member's configuration; "
                 f"add [connections.{connection}]"
             )
-        return registry.make(found.connector, found.name, found.options)
+        for value in msgspec.structs.asdict(found.options).values():
+            if isinstance(value, Secret):
+                logs.redact(value.reveal())
+        return registry.make(found.connector, found.name, found.options, paces)
 
     return make
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Protocol
@@ -43,3 +44,25 @@ class Pace:
         if delay > 0:
             waiter.wait(timedelta(seconds=delay))
         self._full_at = max(self._full_at, self._elapsed()) + self._interval
+
+
+class Paces:
+    """The paces of one process, by connection and endpoint. Any thread.
+
+    They outlive the connectors, which are made anew for every attempt: so the rate holds across jobs.
+    """
+
+    def __init__(self, *, elapsed: Callable[[], float] = clock.elapsed) -> None:
+        """`elapsed` is the deadline clock in seconds."""
+        self._lock = threading.Lock()
+        self._elapsed = elapsed
+        self._paces: dict[tuple[str, str], tuple[Rate, Pace]] = {}
+
+    def of(self, connection: str, endpoint: str, rate: Rate) -> Pace:
+        """The pace of an endpoint; a new one where the configured rate has changed."""
+        with self._lock:
+            known = self._paces.get((connection, endpoint))
+            if known is None or (known[0].count, known[0].per) != (rate.count, rate.per):
+                known = (rate, Pace(rate, elapsed=self._elapsed))
+                self._paces[connection, endpoint] = known
+            return known[1]

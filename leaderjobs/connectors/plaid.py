@@ -19,18 +19,17 @@ as "from the beginning" later, when it means "you know nothing yet".
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import ClassVar, TypeVar
 
 import msgspec
 
-from leaderjobs import clock
 from leaderjobs.backoff import Backoff
 from leaderjobs.connectors.base import Connector, ReadContext
 from leaderjobs.connectors.outcome import NO_ANSWER, UNANSWERED
-from leaderjobs.connectors.pacing import Pace
+from leaderjobs.connectors.pacing import Paces
 from leaderjobs.connectors.plaid_errors import MUTATION, NOT_READY, PlaidError, item_refusal, refusal
 from leaderjobs.connectors.plaid_streams import ACCOUNTS, TRANSACTIONS
 from leaderjobs.connectors.urls import check_base_url
@@ -158,18 +157,16 @@ class PlaidConnector(Connector):
     name: ClassVar[str] = "plaid"
     streams: ClassVar[tuple[Stream, ...]] = (ACCOUNTS, TRANSACTIONS)
 
-    def __init__(
-        self, connection: str, options: PlaidSettings, *, elapsed: Callable[[], float] = clock.elapsed
-    ) -> None:
-        """`elapsed` is the deadline clock in seconds, for the pacing."""
+    def __init__(self, connection: str, options: PlaidSettings, paces: Paces) -> None:
+        """`paces` are those of the process."""
         from leaderjobs.connectors.http import HttpClient
 
         self.connection = connection
         self._options = options
         self._http = HttpClient(options.base_url, timeout=options.timeout)
         self._pace = {
-            SYNC_PATH: Pace(options.rate_limit, elapsed=elapsed),
-            ACCOUNTS_PATH: Pace(ACCOUNTS_RATE, elapsed=elapsed),
+            path: paces.of(connection, path, rate)
+            for path, rate in ((SYNC_PATH, options.rate_limit), (ACCOUNTS_PATH, ACCOUNTS_RATE))
         }
 
     def read(self, stream: str, cursor: Cursor | None, context: ReadContext) -> Iterator[Batch]:

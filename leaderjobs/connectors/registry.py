@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from leaderjobs.connectors.base import Connector
+from leaderjobs.connectors.pacing import Paces
 from leaderjobs.errors import ConfigError
 from leaderjobs.model.stream import Stream
 
@@ -29,14 +30,14 @@ def streams(name: str) -> tuple[Stream, ...]:
     return _load(name)[1]
 
 
-def make(name: str, connection: str, options: msgspec.Struct) -> Connector:
+def make(name: str, connection: str, options: msgspec.Struct, paces: Paces) -> Connector:
     """A connector for one connection; `options` is an instance of its `settings_type`. Opens no socket."""
-    return _load(name)[2](connection, options)
+    return _load(name)[2](connection, options, paces)
 
 
 def _load(
     name: str,
-) -> tuple[type[msgspec.Struct], tuple[Stream, ...], Callable[[str, Any], Connector]]:
+) -> tuple[type[msgspec.Struct], tuple[Stream, ...], Callable[[str, Any, Paces], Connector]]:
     if name == "plaid":
         from leaderjobs.connectors.plaid import PlaidConnector, PlaidSettings
 

@@ -15,7 +15,7 @@ from leaderjobs.engine.publisher import Publisher
 from leaderjobs.errors import CoordinatorUnavailable, LeadershipLost
 from leaderjobs.model.event import Emit, Event, EventKind
 from leaderjobs.model.member import LeaderInfo, Member
-from leaderjobs.model.term import Term
+from leaderjobs.model.term import DEADLINE_PASSED, Term
 
 CONNECT_TIMEOUT = timedelta(seconds=10)
 LONGEST_BEAT = 1.0
@@ -118,6 +118,7 @@ class Elector:
     def _take_part(self) -> None:
         """Join and stand in line until the session is lost or the member stops."""
         self._coordinator.connect(CONNECT_TIMEOUT)
+        self._inbox.wait(0)  # what the old session still had to say
         self._coordinator.join(self._member)
         self._on_join()
         self._emit(Event(EventKind.MEMBER_JOINED, {"member": self._member.id}))
@@ -208,7 +209,7 @@ class Elector:
                 last_beat = clock.elapsed()
                 self._beat(claim, term, services)
         if term.is_over():
-            term.end("its deadline passed without an acknowledged heartbeat")
+            term.end(DEADLINE_PASSED)
         elif services.failure:
             term.end(services.failure)
         return False
@@ -222,6 +223,7 @@ class Elector:
             term.end(str(error))
         except CoordinatorUnavailable:
             self._publisher.put_back(shards)
+            self._flushed_at = clock.elapsed()  # else dirty markers would make this a loop without a pause
             term.paused = True
         else:
             if shards:

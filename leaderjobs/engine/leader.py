@@ -19,7 +19,7 @@ from leaderjobs.engine.runner import MakeConnector, Runner
 from leaderjobs.engine.stores import Stores
 from leaderjobs.errors import ConfigError, LeadershipLost, StoreError
 from leaderjobs.model.event import Emit, Event, EventKind
-from leaderjobs.model.term import Term
+from leaderjobs.model.term import DEADLINE_PASSED, Term
 from leaderjobs.store.jobs import Waker
 from leaderjobs.store.pool import TermConnections
 
@@ -76,6 +76,7 @@ class Leader:
         )
         self._finished = threading.Event()
         self._failure: str | None = None
+        self._drain_timer: threading.Timer | None = None
         self._notes: tuple[str, ...] = ()
         self._worker = threading.Thread(target=self._run, name="term", daemon=True)
         self._guard = threading.Thread(target=self._watch, name="guard", daemon=True)
@@ -103,14 +104,16 @@ class Leader:
     def drain(self) -> None:
         """Stop at safe points; what is still out after the drain timeout is cut off."""
         self._dispatcher.drain()
-        timer = threading.Timer(self._drain_timeout.total_seconds(), self._dispatcher.cut)
-        timer.daemon = True
-        timer.start()
+        self._drain_timer = threading.Timer(self._drain_timeout.total_seconds(), self._dispatcher.cut)
+        self._drain_timer.daemon = True
+        self._drain_timer.start()
 
     def close(self) -> None:
         """End everything of this term; the term must be over, or its services finished. Bounded."""
         if not self._finished.is_set():
             self._cut()
+        if self._drain_timer is not None:
+            self._drain_timer.cancel()
         self._worker.join(END_PATIENCE)
         self._dispatcher.join(END_PATIENCE)
         self._publisher.end(self._term)
@@ -137,6 +140,11 @@ class Leader:
         except Exception as error:  # noqa: BLE001 - last resort: a bug must end the term, not leave it without services
             self._fail(EventKind.SERVICE_FAILED, f"{type(error).__name__}: {error}")
         finally:
+            if self._failure is not None or self._term.is_over():
+                # Release only after all guarded work has stopped: nobody resigns before `finished`.
+                self._term.end(self._failure or DEADLINE_PASSED)
+                self._cut()
+                self._dispatcher.join(END_PATIENCE)
             self._finished.set()
             self._on_finished()
 
@@ -148,7 +156,7 @@ class Leader:
         while not self._term.is_over() and not self._finished.is_set():
             self._term.over.wait(max(0.01, self._term.trusted_until - self._term.elapsed()))
         if self._term.is_over():
-            self._term.end("its deadline passed without an acknowledged heartbeat")
+            self._term.end(DEADLINE_PASSED)
             self._cut()
 
     def _cut(self) -> None:

@@ -28,7 +28,7 @@ from leaderjobs.model.term import Term
 from leaderjobs.store.pool import TermConnections
 
 MakeConnector = Callable[[str], Connector]
-"""Make the connector of a connection by its name; ConfigError when it is not configured here."""
+"""Make the connector of a connection by its name; TransientError when it is not configured here (yet)."""
 
 RETRIES = Backoff(first=timedelta(seconds=1), most=timedelta(minutes=10))
 PROBE_HOLD_EVERY = timedelta(minutes=15)
@@ -104,6 +104,8 @@ class Runner:
         job = attempt.job
         try:
             connector = self._make_connector(job.connection)
+        except TransientError as error:
+            return Retry(self._delay(job, error), str(error))
         except ConfigError as error:
             return Discard(str(error))
         attempt.holds(connector)

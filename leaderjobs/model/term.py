@@ -15,6 +15,7 @@ from leaderjobs.errors import LeadershipLost
 # third is the margin for a tick, a heartbeat period and a round trip (election.md §3a).
 START_SHARE = 1 / 2
 TRUST_SHARE = 2 / 3
+DEADLINE_PASSED = "its deadline passed without an acknowledged heartbeat"
 
 
 @dataclass(eq=False, slots=True)
@@ -67,7 +68,7 @@ class Term:
     def check(self) -> None:
         """Raise LeadershipLost when over; called right before every external call and every commit."""
         if self.is_over():
-            raise LeadershipLost(f"term {self.number} is over: {self.reason or 'its deadline passed'}")
+            raise LeadershipLost(f"term {self.number} is over: {self.reason or DEADLINE_PASSED}")
 
     def end(self, reason: str) -> None:
         """End the term for good; the first reason given is the one that is kept."""

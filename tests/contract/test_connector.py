@@ -21,6 +21,7 @@ import pytest
 from leaderjobs import clock
 from leaderjobs.connectors import registry
 from leaderjobs.connectors.base import Connector
+from leaderjobs.connectors.pacing import Paces
 from leaderjobs.connectors.plaid import SYNC_PATH
 from leaderjobs.errors import (
     FatalError,
@@ -100,7 +101,7 @@ def test_it_is_what_the_registry_says(rig: Rig) -> None:
     with rig.connector() as connector:
         assert connector.name == rig.case.name
         assert connector.streams == registry.streams(rig.case.name)
-        made = registry.make(rig.case.name, "other", settings(rig.sandbox))
+        made = registry.make(rig.case.name, "other", settings(rig.sandbox), Paces())
         assert type(made) is type(connector)
         made.close()
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from decimal import Decimal
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from leaderjobs.connectors.outcome import Answer
 from leaderjobs.connectors.plaid import (
     PlaidConnector,
 )
@@ -29,7 +31,7 @@ def sandbox() -> Iterator[PlaidSandbox]:
 
 
 @contextmanager
-def connector(sandbox: PlaidSandbox, **options: object) -> Iterator[PlaidConnector]:
+def connector(sandbox: PlaidSandbox, **options: Any) -> Iterator[PlaidConnector]:
     made = plaid(sandbox, **options)
     try:
         yield made
@@ -58,7 +60,12 @@ def test_days_requested_goes_with_the_first_request_only(sandbox: PlaidSandbox) 
     with connector(sandbox, days_requested=30) as plaid_:
         sent: list[bytes] = []
         post = plaid_._http.post
-        plaid_._http.post = lambda path, body, headers: (sent.append(body), post(path, body, headers))[1]  # type: ignore[method-assign]
+
+        def noted(path: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+            sent.append(body)
+            return post(path, body, headers)
+
+        plaid_._http.post = noted  # type: ignore[method-assign]
         list(plaid_.read("transactions", None, Context()))
     assert [b'"days_requested":30' in body for body in sent] == [True, False, False]
     assert [b'"cursor"' in body for body in sent] == [False, True, True]

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from decimal import Decimal
 from itertools import islice
+from typing import Any
 
 import msgspec
 import pytest
@@ -39,7 +40,7 @@ def sandbox() -> Iterator[PlaidSandbox]:
 
 
 @contextmanager
-def connector(sandbox: PlaidSandbox, **options: object) -> Iterator[PlaidConnector]:
+def connector(sandbox: PlaidSandbox, **options: Any) -> Iterator[PlaidConnector]:
     made = plaid(sandbox, **options)
     try:
         yield made

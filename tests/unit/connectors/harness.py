@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from leaderjobs.connectors.base import Connector
+from leaderjobs.connectors.pacing import Paces
 from leaderjobs.connectors.plaid import PlaidConnector, PlaidSettings
 from leaderjobs.model.batch import Batch, Landing
 from leaderjobs.model.marker import Cursor
@@ -112,6 +113,6 @@ def settings(sandbox: PlaidSandbox, **other: object) -> PlaidSettings:
     return PlaidSettings(**(values | other))
 
 
-def plaid(sandbox: PlaidSandbox, *, clock: Clock | None = None, **other: object) -> PlaidConnector:
+def plaid(sandbox: PlaidSandbox, *, clock: Clock | None = None, **other: Any) -> PlaidConnector:
     """A connector to the sandbox; the caller closes it."""
-    return PlaidConnector("household", settings(sandbox, **other), elapsed=clock or Clock())
+    return PlaidConnector("household", settings(sandbox, **other), Paces(elapsed=clock or Clock()))

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from leaderjobs.connectors import registry
+from leaderjobs.connectors.pacing import Paces
 from leaderjobs.connectors.plaid import PlaidConnector, PlaidSettings
 from leaderjobs.errors import ConfigError
 
@@ -23,7 +24,7 @@ def test_every_name_has_settings_streams_and_a_connector() -> None:
     assert registry.names() == ("plaid",)
     assert registry.settings_type("plaid") is PlaidSettings
     assert [stream.name for stream in registry.streams("plaid")] == ["accounts", "transactions"]
-    connector = registry.make("plaid", "household", convert())
+    connector = registry.make("plaid", "household", convert(), Paces())
     assert isinstance(connector, PlaidConnector)
     connector.close()
 
