@@ -1,0 +1,56 @@
+"""Every benchmark runs, and its JSON is what it promises; the sizes here are too small to mean anything."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SHAPE = {
+    "name": str,
+    "unit": str,
+    "min": float,
+    "median": float,
+    "max": float,
+    "runs": int,
+    "peer": (str, type(None)),
+    "peer_median": (float, type(None)),
+    "ratio": (float, type(None)),
+}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        (["failover", "--only", "sigterm"], ["sigterm"]),
+        (["failover", "--only", "sigkill_t2"], ["sigkill_t2"]),
+        (
+            ["replica_lag", "--busy-seconds", "2", "--idle-seconds", "3"],
+            ["lag_busy_p50", "lag_busy_p99", "lag_idle_p50", "lag_idle_p99"],
+        ),
+        (
+            ["load", "--rows", "2000"],
+            ["upsert_first", "upsert_again", "staged", "sync_end_to_end", "sync_peak_memory"],
+        ),
+        (["startup"], ["help", "status"]),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, list) else "",
+)
+def test_benchmark_prints_its_figures_as_json(arguments: list[str], names: list[str]) -> None:
+    name, *options = arguments
+    command = [sys.executable, "-m", f"benchmarks.{name}", *options, "--runs", "1", "--output", "json"]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False, cwd=ROOT)
+
+    assert ran.returncode == 0, ran.stderr
+    documents = json.loads(ran.stdout)
+    assert [document["name"] for document in documents] == names
+    for document in documents:
+        assert list(document) == list(SHAPE)
+        for key, kind in SHAPE.items():
+            assert isinstance(document[key], kind), (key, document)  # type: ignore[arg-type]  # a type or several
+        assert 0 < document["min"] <= document["median"] <= document["max"]
+        assert document["runs"] == 1
