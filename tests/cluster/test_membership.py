@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +19,7 @@ from tests.cluster.watching import (
     flowing,
     leaderjobs,
     newest_term,
+    other_config,
     start_workers,
     status,
 )
@@ -33,19 +33,6 @@ PLAN = Plan(
 )
 
 pytestmark = pytest.mark.timeout(180)
-
-
-def other_config(rig: Rig, file_name: str, **replacements: str) -> Path:
-    """The rig's configuration with some values replaced."""
-    text = rig.config.read_text()
-    for old, new in replacements.items():
-        before, after = f"{old} = ", f"{old} = {new}\n"
-        start = text.index(before)
-        text = text[:start] + after + text[text.index("\n", start) + 1 :]
-    path = rig.directory / file_name
-    path.write_text(text)
-    path.chmod(0o600)
-    return path
 
 
 def test_two_clusters_in_one_database_do_not_touch_each_other(start: Start) -> None:

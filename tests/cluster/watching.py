@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 from leaderjobs.demo.judge import judge
@@ -65,3 +66,16 @@ def status(rig: Rig) -> dict[str, Any]:
     assert ran.returncode == 0, ran.stderr
     told: dict[str, Any] = json.loads(ran.stdout)
     return told
+
+
+def other_config(rig: Rig, file_name: str, **replacements: str) -> Path:
+    """The rig's configuration with some values replaced."""
+    text = rig.config.read_text()
+    for old, new in replacements.items():
+        before, after = f"{old} = ", f"{old} = {new}\n"
+        start = text.index(before)
+        text = text[:start] + after + text[text.index("\n", start) + 1 :]
+    path = rig.directory / file_name
+    path.write_text(text)
+    path.chmod(0o600)
+    return path
