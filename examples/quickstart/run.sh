@@ -5,7 +5,7 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 PATH=$here/../../.venv/bin:$PATH
 if ! command -v leaderjobs > /dev/null; then
-  echo "leaderjobs is not installed here: run make demo in the checkout, or pip install 'leaderjobs[embedded]'" >&2
+  echo "leaderjobs is not installed here: run make demo in the checkout, or pip install '.[embedded]'" >&2
   exit 1
 fi
 
