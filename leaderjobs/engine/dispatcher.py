@@ -83,17 +83,10 @@ class Dispatcher:
         """Claim nothing more; every attempt stops between two pages and is given back."""
         with self._changed:
             self._draining = True
-            for attempt in self._attempts.values():
-                attempt.stop()
-            self._changed.notify_all()
-
-    def cut(self) -> None:
-        """The term is over: cut every attempt off where it stands."""
-        with self._changed:
             attempts = list(self._attempts.values())
             self._changed.notify_all()
         for attempt in attempts:
-            attempt.cut()
+            attempt.stop()
 
     def join(self, seconds: float) -> bool:
         """Wait for the attempts to end; False when some did not."""

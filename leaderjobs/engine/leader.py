@@ -102,9 +102,9 @@ class Leader:
         self._guard.start()
 
     def drain(self) -> None:
-        """Stop at safe points; what is still out after the drain timeout is cut off."""
+        """Stop at safe points; commits that are still out after the drain timeout are cut off."""
         self._dispatcher.drain()
-        self._drain_timer = threading.Timer(self._drain_timeout.total_seconds(), self._dispatcher.cut)
+        self._drain_timer = threading.Timer(self._drain_timeout.total_seconds(), self._connections.abort)
         self._drain_timer.daemon = True
         self._drain_timer.start()
 
@@ -162,4 +162,4 @@ class Leader:
     def _cut(self) -> None:
         """Make every blocked call of this term return: requests, transactions, waits."""
         self._connections.abort()
-        self._dispatcher.cut()
+        self._dispatcher.drain()

@@ -60,18 +60,18 @@ class Attempt:
         self.check()
 
     def stop(self) -> None:
-        """End at the next safe point, a wait included; any thread."""
-        self._stop.set()
+        """End at the next safe point; any thread.
 
-    def cut(self) -> None:
-        """End now: a request that is out is cut off; any thread."""
+        A wait ends and a request that is out is cut off, for a page can be asked for again; a page that is
+        being committed is not disturbed.
+        """
         self._stop.set()
         with self._lock:
             if self._connector is not None:
                 self._connector.close()
 
     def holds(self, connector: Connector | None) -> None:
-        """Name the connector that `cut` closes."""
+        """Name the connector that `stop` closes."""
         with self._lock:
             self._connector = connector
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import signal
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
+import psycopg
 import pytest
 
 from leaderjobs import app
@@ -32,6 +34,10 @@ PLAN = Plan(
     latency=timedelta(milliseconds=20),
 )
 
+WAITING = """
+    SELECT pid FROM pg_stat_activity
+    WHERE wait_event_type = 'Lock' AND application_name LIKE 'leaderjobs-term:%'
+"""
 pytestmark = pytest.mark.timeout(180)
 
 
@@ -115,17 +121,38 @@ def test_a_leader_asked_to_resign_hands_over_in_the_middle_of_a_sync(start: Star
 
 
 def test_a_second_signal_ends_a_leader_at_once(start: Start) -> None:
+    """The first one waits for the page that is being committed; here a lock holds that commit up."""
+    rig = start(PLAN)
+    audit = Audit(rig.postgres.url)
+    leader = start_workers(rig, "a")
+    job = rig.enqueue()
+    flowing(rig)
+    with psycopg.connect(rig.postgres.url) as blocker:
+        blocker.execute("LOCK TABLE leaderjobs.stages IN EXCLUSIVE MODE")
+        eventually(partial(audit.execute, WAITING), 10, "a commit to wait for the lock")
+        rig.send(leader, signal.SIGTERM)
+        eventually(
+            lambda: "term_draining" in (rig.directory / "a.log").read_text(), 10, "the leader to drain"
+        )
+        assert rig.workers[leader].poll() is None
+        rig.send(leader, signal.SIGTERM)
+        assert rig.reap(leader) == 0
+    rig.start_worker("a")
+    assert_completed(rig, job)
+    audit.check()
+
+
+def test_a_provider_that_hangs_does_not_delay_an_orderly_stop(start: Start) -> None:
     rig = start(PLAN)
     leader = start_workers(rig, "a")
-    rig.enqueue()
+    job = rig.enqueue()
     flowing(rig)
     rig.provider.faults({"kind": "hang"})
     eventually(lambda: rig.provider.state()["faults_struck"] > 0, 10, "a request that hangs")
     rig.send(leader, signal.SIGTERM)
-    eventually(lambda: "term_draining" in (rig.directory / "a.log").read_text(), 10, "the leader to drain")
-    assert rig.workers[leader].poll() is None
-    rig.send(leader, signal.SIGTERM)
     assert rig.reap(leader) == 0
+    given_back = rig.stores.jobs.get(job.id)
+    assert (given_back.state, given_back.attempt) == (JobState.AVAILABLE, 0)
 
 
 def test_status_follows_a_cluster_from_nobody_to_a_finished_sync(start: Start) -> None:
