@@ -54,8 +54,10 @@ def _left_over(home: Path) -> list[str]:
     processes = []
     for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            if f"HOME={home}".encode() in (entry / "environ").read_bytes().split(b"\0"):
-                processes.append((entry / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+            # The servers get a clean environment, but their command lines name their directories.
+            command = (entry / "cmdline").read_bytes()
+            if str(home).encode() in command + (entry / "environ").read_bytes():
+                processes.append(command.replace(b"\0", b" ").decode())
     return files + processes
 
 
