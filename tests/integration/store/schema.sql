@@ -85,6 +85,7 @@ function row_id(doc jsonb, key text, label text) returns text v
 function rows_of(body jsonb, member text, label text) returns jsonb v
 function term_name(in_cluster text, in_partition integer, in_number bigint) returns text i
 function text_date(value text) returns date i
+function text_timestamptz(value text) returns timestamp with time zone i
 index CREATE INDEX jobs_claimable ON leaderjobs.jobs USING btree (cluster, priority, scheduled_at, id) WHERE (state = ANY (ARRAY['scheduled'::text, 'available'::text, 'retryable'::text]))
 index CREATE INDEX jobs_discarded ON leaderjobs.jobs USING btree (cluster, finished_at) WHERE (state = 'discarded'::text)
 index CREATE INDEX jobs_running ON leaderjobs.jobs USING btree (cluster, term) WHERE (state = 'running'::text)
