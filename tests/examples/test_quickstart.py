@@ -54,9 +54,10 @@ def _left_over(home: Path) -> list[str]:
     processes = []
     for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            # The servers get a clean environment, but their command lines name their directories.
+            # The servers get a clean environment, but one names its directory, and one works in it.
             command = (entry / "cmdline").read_bytes()
-            if str(home).encode() in command + (entry / "environ").read_bytes():
+            known_by = command + (entry / "environ").read_bytes() + os.fsencode((entry / "cwd").readlink())
+            if os.fsencode(home) in known_by:
                 processes.append(command.replace(b"\0", b" ").decode())
     return files + processes
 
