@@ -8,7 +8,7 @@ from leaderjobs.config.settings import ClusterSettings
 from leaderjobs.errors import ConfigError
 from leaderjobs.values import Secret, hide_passwords
 
-COORDINATOR_ALLOWED = "zookeeper://HOST[:PORT][,HOST[:PORT]...][/CHROOT]"
+COORDINATOR_ALLOWED = "zookeeper://[USER:PASSWORD@]HOST[:PORT][,HOST[:PORT]...][/CHROOT][?tls=true&ca=FILE]"
 DATABASE_ALLOWED = "postgresql://[USER[:PASSWORD]@]HOST[:PORT]/DATABASE"
 
 _HOST = r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>\d{1,5}))?"
@@ -23,7 +23,7 @@ _URL = re.compile(
 def is_coordinator(url: str) -> bool:
     """Whether `url` reads as COORDINATOR_ALLOWED."""
     found = _URL.match(url)
-    if not found or found["scheme"] != "zookeeper" or found["query"] or not _good_hosts(found["hosts"]):
+    if not found or found["scheme"] != "zookeeper" or not _good_hosts(found["hosts"]):
         return False
     chroot = (found["path"] or "").rstrip("/")
     return all(part not in {"", ".", ".."} for part in chroot.split("/")[1:])

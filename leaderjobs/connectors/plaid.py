@@ -134,7 +134,8 @@ class Place:
             case (str() as first, str() as following, int() as page) if page >= 0:
                 return cls(first, following, page)
         raise FatalError(
-            f"the marker holds {sorted(cursor)}, not a place in Plaid's updates; delete the marker"
+            f"the marker holds {sorted(cursor)}, not a place in Plaid's updates; "
+            "run the leaderjobs version that wrote it"
         )
 
     def staged(self, following: str) -> Place:

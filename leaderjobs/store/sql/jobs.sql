@@ -109,6 +109,18 @@ SET state = CASE WHEN rescues >= %(most)s THEN 'discarded' ELSE 'available' END,
     rescues = rescues + 1
 WHERE cluster = %(cluster)s AND state = 'running' AND term < %(number)s;
 
+-- name: prune
+-- A bounded bite, oldest first, so that no clean-up holds locks for long.
+DELETE FROM leaderjobs.jobs
+WHERE id IN (
+    SELECT j.id
+    FROM leaderjobs.jobs j
+    JOIN unnest(%(states)s::text[], %(ages)s::interval[]) AS kept (state, age) ON kept.state = j.state
+    WHERE j.cluster = %(cluster)s AND j.finished_at < now() - kept.age
+    ORDER BY j.finished_at
+    LIMIT %(most)s
+);
+
 -- name: next_due
 -- What is due already does not count: whoever asks has just claimed.
 SELECT min(waiting.due) - now() AS wait

@@ -127,6 +127,21 @@ def test_a_stopped_member_gives_the_attempt_back_and_the_next_one_goes_on(surrou
     assert done.progress.rows == 6
 
 
+def test_the_leader_deletes_jobs_that_ended_long_ago(surroundings: Bench) -> None:
+    member = surroundings.start("a")
+    old, fresh, failed = (surroundings.ended(surroundings.enqueue()) for _ in range(3))
+    member.stop()
+    with surroundings.stores.database.session() as connection:
+        age = "UPDATE leaderjobs.jobs SET finished_at = now() - %s::interval, state = %s WHERE id = %s"
+        connection.execute(age, ("25 hours", "completed", old.id))
+        connection.execute(age, ("23 hours", "completed", fresh.id))
+        connection.execute(age, ("25 hours", "discarded", failed.id))
+    surroundings.start("b")
+    eventually(lambda: surroundings.stores.jobs.counts()[JobState.COMPLETED] == 1, what="the old job to go")
+    assert surroundings.stores.jobs.get(fresh.id).state is JobState.COMPLETED
+    assert surroundings.stores.jobs.get(failed.id).state is JobState.DISCARDED
+
+
 @pytest.mark.parametrize("page", [0, 2])
 def test_a_hold_ends_with_the_next_success(surroundings: Bench, page: int) -> None:
     surroundings.script = once(NeedsUser("log in", code="X"), page=page)
