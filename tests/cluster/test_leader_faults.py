@@ -27,8 +27,15 @@ SESSION_TIMEOUT = timedelta(seconds=2)
 FAULTS = (signal.SIGKILL, signal.SIGTERM, signal.SIGSTOP)
 
 
-@pytest.mark.timeout(400)
-def test_syncs_survive_thirty_deaths_and_pauses_of_their_leader(start: Start) -> None:
+@pytest.mark.parametrize(
+    "times",
+    [
+        pytest.param(TIMES, marks=pytest.mark.timeout(400)),
+        pytest.param(20 * TIMES, marks=[pytest.mark.soak, pytest.mark.timeout(7200)]),
+    ],
+)
+def test_syncs_survive_deaths_and_pauses_of_their_leader(start: Start, times: int) -> None:
+    """Each of SIGKILL, SIGTERM and SIGSTOP so many times, in a shuffled order that the seed decides."""
     plan = Plan(
         session_timeout=SESSION_TIMEOUT,
         transactions=30_000,
@@ -40,7 +47,7 @@ def test_syncs_survive_thirty_deaths_and_pauses_of_their_leader(start: Start) ->
     audit = Audit(rig.postgres.url)
     start_workers(rig, "a", "b", "c")
     job = rig.enqueue()
-    faults = [fault for fault in FAULTS for _ in range(TIMES)]
+    faults = [fault for fault in FAULTS for _ in range(times)]
     random.Random(7).shuffle(faults)
 
     for number, fault in enumerate(faults):
