@@ -6,8 +6,8 @@
 - `sync_end_to_end`: a worker process pulls them from the provider's stand-in over HTTP, whose own work on
   this machine is counted too; `sync_peak_memory` is that worker's.
 
-Peer of each: COPY of bytes made beforehand, in one transaction, into a table with the same columns,
-generated columns, primary key and indexes. Postgres runs with fsync and full_page_writes, as it should.
+Peer of each: COPY, right before it, of bytes made beforehand, in one transaction, into a table with the
+same columns, generated columns, primary key and indexes. Postgres runs with fsync, as it should.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from __future__ import annotations
 import json
 import re
 import signal
-import statistics
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -170,20 +169,20 @@ class Bench:
                 copy.write(part)
         return self.material.rows / (clock.elapsed() - began)
 
-    def upsert(self) -> tuple[float, float]:
+    def upsert(self) -> dict[str, float]:
         """Rows a second into an empty table, and over equal rows."""
         self._settle(_EMPTY)
         marker, first = self._timed(lambda _: Landing.UPSERT, None)
         self._settle("SELECT 1")
         _, again = self._timed(lambda _: Landing.UPSERT, marker)
-        return first, again
+        return {"upsert_first": first, "upsert_again": again}
 
-    def staged(self) -> float:
+    def staged(self) -> dict[str, float]:
         """Rows a second of staging and applying."""
         self._settle(_EMPTY)
-        return self._timed(lambda last: Landing.APPLY if last else Landing.STAGE, None)[1]
+        return {"staged": self._timed(lambda last: Landing.APPLY if last else Landing.STAGE, None)[1]}
 
-    def sync(self) -> float:
+    def sync(self) -> dict[str, float]:
         """Rows a second of a whole sync by a worker; its peak memory is kept."""
         rig = self._rig
         self._settle(_EMPTY)
@@ -197,7 +196,8 @@ class Bench:
         rig.reap("a")
         if ended.state is not JobState.COMPLETED or ended.started_at is None or ended.finished_at is None:
             raise RuntimeError(f"the sync was {ended.state.value}: {ended.error}")
-        return self.material.rows / (ended.finished_at - ended.started_at).total_seconds()
+        seconds = (ended.finished_at - ended.started_at).total_seconds()
+        return {"sync_end_to_end": self.material.rows / seconds}
 
     def _timed(
         self, landings: Callable[[bool], Landing], marker: Marker | None
@@ -253,23 +253,22 @@ def main() -> None:
     parser = figures.parser(__doc__ or "", runs=3)
     parser.add_argument("--rows", type=figures.positive, default=100_000, metavar="N", help="default: 100000")
     wanted = parser.parse_args()
-    taken: dict[str, list[float]] = {}
+    taken: dict[str, tuple[list[float], list[float]]] = {}
     with bench(wanted.rows) as party:
         material = party.material
         size = sum(map(len, material.pages)) / material.rows
         figures.progress(f"{material.rows} transactions of {size:.0f} bytes in {len(material.pages)} pages")
         for run in range(wanted.runs):
-            rates = {"copy": party.copy()}
-            rates["upsert_first"], rates["upsert_again"] = party.upsert()
-            rates["staged"] = party.staged()
-            rates["sync_end_to_end"] = party.sync()
-            for name, rate in rates.items():
-                taken.setdefault(name, []).append(rate)
-            told = ", ".join(f"{name} {rate:,.0f}" for name, rate in rates.items())
-            figures.progress(f"{run + 1}/{wanted.runs}: rows/s {told}")
-    copied = taken.pop("copy")
-    figures.progress(f"copy: {statistics.median(copied):,.0f} rows/s")
-    found = [Figure(name, "rows/s", values, PEER, copied) for name, values in taken.items()]
+            for load in (party.upsert, party.staged, party.sync):
+                copied = party.copy()
+                for name, rate in load().items():
+                    values = taken.setdefault(name, ([], []))
+                    values[0].append(rate)
+                    values[1].append(copied)
+                    figures.progress(
+                        f"{name} {run + 1}/{wanted.runs}: {rate:,.0f} rows/s, COPY before it {copied:,.0f}"
+                    )
+    found = [Figure(name, "rows/s", rates, PEER, copied) for name, (rates, copied) in taken.items()]
     figures.show([*found, Figure("sync_peak_memory", "MiB", party.peak_mib)], wanted.output)
 
 
