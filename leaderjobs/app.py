@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from leaderjobs.model.report import StatusReport
     from leaderjobs.store.pool import Database
 
+WARM_CONNECTIONS = 3
+"""What the first page of a term needs: one to raise the fence, one to claim, one to commit."""
 OBSERVER_TIMEOUT = timedelta(seconds=10)
 """Session timeout asked for by commands that only look; they close their session when done."""
 
@@ -272,6 +274,8 @@ def preparation(settings: Settings, built: Stores) -> Callable[[], None]:
         Migrations(built.database).check()
         for name in sorted({connection.connector for connection in settings.connections.values()}):
             built.tables.ensure(name, registry.streams(name))
+            registry.preload(name)
+        built.database.warm(WARM_CONNECTIONS)
         done.set()
 
     return prepare
@@ -279,28 +283,26 @@ def preparation(settings: Settings, built: Stores) -> Callable[[], None]:
 
 def status(settings: Settings) -> StatusReport:
     """What is going on, whatever is down."""
+    from leaderjobs.coordination.base import PARTITION
     from leaderjobs.engine.status import collect, unreachable
-    from leaderjobs.engine.worker import PARTITION
-    from leaderjobs.store.pool import Database
 
     try:
         found = servers(settings, start=False)
     except EmbeddedError as error:
         return unreachable(settings.cluster.name, str(error))
-    session = coordinator(settings, found, timeout=OBSERVER_TIMEOUT)
-    made = Database(found.database, application="leaderjobs status")
-    try:
+    with contextlib.ExitStack() as opened:
+        session = coordinator(settings, found, timeout=OBSERVER_TIMEOUT)
+        opened.callback(session.close)
         session.listen(lambda _event: None)
-        return collect(
-            settings.cluster.name,
-            session,
-            stores(made, settings.cluster.name),
-            PARTITION,
-            settings.cluster.max_lag,
-        )
-    finally:
-        made.close()
-        session.close()
+
+        def open_stores() -> Stores:
+            from leaderjobs.store.pool import Database
+
+            made = Database(found.database, application="leaderjobs status")
+            opened.callback(made.close)
+            return stores(made, settings.cluster.name)
+
+        return collect(settings.cluster.name, session, open_stores, PARTITION, settings.cluster.max_lag)
 
 
 def coordinator_origin(settings: Settings) -> str:

@@ -36,7 +36,7 @@ def show(context: Context, output: str) -> None:
     import msgspec
 
     from leaderjobs import app
-    from leaderjobs.engine.worker import PARTITION
+    from leaderjobs.coordination.base import PARTITION
 
     with app.observer(context.settings()) as session:
         leader = session.leader(PARTITION)
@@ -60,7 +60,7 @@ def resign(context: Context) -> None:
     new term.
     """
     from leaderjobs import app
-    from leaderjobs.engine.worker import PARTITION
+    from leaderjobs.coordination.base import PARTITION
 
     with app.observer(context.settings()) as session:
         leader = session.leader(PARTITION)

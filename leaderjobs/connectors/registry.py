@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from typing import Any
 
@@ -28,6 +29,12 @@ def settings_type(name: str) -> type[msgspec.Struct]:
 def streams(name: str) -> tuple[Stream, ...]:
     """The connector's streams in the order in which a sync without a choice reads them."""
     return _load(name)[1]
+
+
+def preload(name: str) -> None:
+    """Import all that `make` and its connector need, so that a take-over does not wait for it."""
+    _load(name)
+    importlib.import_module("leaderjobs.connectors.http")
 
 
 def make(name: str, connection: str, options: msgspec.Struct, paces: Paces) -> Connector:

@@ -42,6 +42,8 @@ class CoordinatorEvent(StrEnum):
     """The session is gone, and with it every ephemeral node; `connect` makes a new one."""
 
 
+PARTITION = 0
+"""The only partition so far."""
 Listener: TypeAlias = Callable[[CoordinatorEvent], None]
 ShardListener: TypeAlias = Callable[[str, bytes], None]
 

@@ -26,6 +26,8 @@ RETENTION = {
 }
 """How long ended jobs are kept (River's ages): a queue that only grows slows every query on it."""
 PRUNE_EVERY = 60.0
+FIRST_PRUNE_AFTER = 3.0
+"""A take-over has more urgent things to do."""
 MOST_PRUNED = 1_000
 """Jobs deleted at a time; a full bite is followed by another after the next look at the queue."""
 STORE_PATIENCE = 10.0
@@ -68,7 +70,7 @@ class Dispatcher:
         listener = threading.Thread(target=self._listen, name="waker", daemon=True)
         listener.start()
         unavailable_since: float | None = None
-        prune_at = clock.elapsed()
+        prune_at = clock.elapsed() + FIRST_PRUNE_AFTER
         failures = 0
         while not self._term.is_over():
             if self._draining:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from leaderjobs import clock
 from leaderjobs.coordination.base import Coordinator
-from leaderjobs.engine.stores import Stores
 from leaderjobs.errors import ConfigError, CoordinatorUnavailable, SchemaMismatch, StoreError
 from leaderjobs.model.job import Job, JobState
 from leaderjobs.model.marker import Marker
@@ -27,8 +28,11 @@ from leaderjobs.model.report import (
     RunningReport,
     StatusReport,
 )
-from leaderjobs.store.holds import StoredHold
-from leaderjobs.store.terms import StoredTerm
+
+if TYPE_CHECKING:
+    from leaderjobs.engine.stores import Stores
+    from leaderjobs.store.holds import StoredHold
+    from leaderjobs.store.terms import StoredTerm
 
 COORDINATOR_PATIENCE = timedelta(seconds=3)
 SHOWN_DISCARDED = 5
@@ -62,15 +66,23 @@ class DatabaseView:
 
 
 def collect(
-    cluster: str, coordinator: Coordinator, stores: Stores, partition: int, max_lag: timedelta
+    cluster: str,
+    coordinator: Coordinator,
+    open_stores: Callable[[], Stores],
+    partition: int,
+    max_lag: timedelta,
 ) -> StatusReport:
-    """The report of this moment; raises nothing for a server that is down. The caller closes both."""
+    """The report of this moment; raises nothing for a server that is down. The caller closes both.
+
+    `open_stores` is called while the coordinator is being asked, so that loading the one client's code
+    overlaps with waiting for the other's server.
+    """
     view = CoordinatorView(coordinator.kind)
     asking = threading.Thread(
         target=_ask_coordinator, args=(coordinator, partition, view), name="ask-coordinator", daemon=True
     )
     asking.start()
-    database = _ask_database(stores, partition)
+    database = _ask_database(open_stores(), partition)
     asking.join(COORDINATOR_PATIENCE.total_seconds() * 2)
     return report(cluster, view, database, max_lag, clock.now())
 

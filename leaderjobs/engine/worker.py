@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 
-from leaderjobs.coordination.base import Coordinator
+from leaderjobs.coordination.base import PARTITION, Coordinator
 from leaderjobs.engine.elector import Elector
 from leaderjobs.engine.follower import Follower
 from leaderjobs.engine.leader import Leader
@@ -17,9 +17,6 @@ from leaderjobs.model.event import Emit
 from leaderjobs.model.member import Member
 from leaderjobs.model.term import Term
 from leaderjobs.store.jobs import Waker
-
-PARTITION = 0
-"""The only partition so far."""
 
 
 class Worker:
