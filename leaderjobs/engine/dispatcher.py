@@ -8,7 +8,7 @@ from datetime import timedelta
 from leaderjobs import clock
 from leaderjobs.backoff import Backoff
 from leaderjobs.engine.runner import Attempt, Runner
-from leaderjobs.errors import FencedOut, LeadershipLost, StoreUnavailable
+from leaderjobs.errors import FencedOut, LeadershipLost, StoreError, StoreUnavailable
 from leaderjobs.model.event import Emit, Event, EventKind
 from leaderjobs.model.job import Job, JobState, Outcome
 from leaderjobs.model.term import Term
@@ -67,8 +67,7 @@ class Dispatcher:
 
     def run(self) -> None:
         """Dispatch until drained or the term is over; StoreUnavailable when Postgres stays away too long."""
-        listener = threading.Thread(target=self._listen, name="waker", daemon=True)
-        listener.start()
+        listener: threading.Thread | None = None
         unavailable_since: float | None = None
         prune_at = clock.elapsed() + FIRST_PRUNE_AFTER
         failures = 0
@@ -83,6 +82,10 @@ class Dispatcher:
                     pruned = self._jobs.prune(self._connections, self._term, RETENTION, MOST_PRUNED)
                     prune_at = clock.elapsed() + (POLL_EVERY if pruned == MOST_PRUNED else PRUNE_EVERY)
                 unavailable_since, failures = None, 0
+                if listener is None:
+                    # Only now: connecting it must not compete with the first claim of a take-over.
+                    listener = threading.Thread(target=self._listen, name="waker", daemon=True)
+                    listener.start()
             except StoreUnavailable as error:
                 failures += 1
                 unavailable_since = unavailable_since or clock.elapsed()
@@ -176,6 +179,9 @@ class Dispatcher:
                 self._term.end(str(error))
             except LeadershipLost:
                 break
+            except StoreError as error:
+                self._emit(Event(EventKind.SERVICE_FAILED, {"job": job.id, "error": str(error)}))
+                return "not recorded"
         return "left to the next term"
 
     def _drained(self) -> bool:

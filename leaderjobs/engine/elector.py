@@ -124,9 +124,10 @@ class Elector:
         self._emit(Event(EventKind.MEMBER_JOINED, {"member": self._member.id}))
         patience = self._coordinator.session_timeout.total_seconds()
         answered_at = clock.elapsed()
+        told = False
         while not self._stopping.is_set():
             try:
-                claim = self._try_to_claim()
+                claim = self._try_to_claim(in_line=told)
                 answered_at = clock.elapsed()
             except CoordinatorUnavailable:
                 # The session may well live on: giving it up at once would cost our place in line.
@@ -134,22 +135,28 @@ class Elector:
                     raise
                 claim = None
             if claim is not None:
-                lost = self._lead(claim)
+                lost, told = self._lead(claim), False
             else:
-                lost = CoordinatorEvent.LOST in self._inbox.wait(LOOK_AGAIN)
+                notices = self._inbox.wait(LOOK_AGAIN)
+                lost, told = CoordinatorEvent.LOST in notices, CoordinatorEvent.CHANGED in notices
             if lost:
                 self._emit(Event(EventKind.SESSION_LOST, {"member": self._member.id}))
                 return
         self._coordinator.withdraw(self._partition)
 
-    def _try_to_claim(self) -> Claim | None:
+    def _try_to_claim(self, *, in_line: bool) -> Claim | None:
+        """Claim if it is our turn; `in_line` trusts that our candidate stands until the next look without it.
+
+        A watch tells of somebody's death most often, and two reads less bring the next leader sooner.
+        """
         if clock.elapsed() < self._rest_until:
             return None
         if self._left_over is not None:
             # A session that outlived its term still holds the old nodes: they must go before we line up anew.
             self._coordinator.resign(self._left_over)
             self._left_over = None
-        self._coordinator.campaign(self._partition)
+        if not in_line:
+            self._coordinator.campaign(self._partition)
         if not self._coordinator.first_in_line(self._partition):
             return None
         return self._coordinator.claim(self._partition, self._info(None))

@@ -8,7 +8,6 @@ from datetime import timedelta
 import pytest
 
 from leaderjobs.demo.rig import Plan
-from tests.cluster.audit import Audit
 from tests.cluster.conftest import Start
 from tests.cluster.watching import (
     assert_completed,
@@ -16,8 +15,8 @@ from tests.cluster.watching import (
     leaderjobs,
     newest_term,
     pages,
-    start_workers,
     status,
+    syncing,
 )
 from tests.support import eventually
 
@@ -32,11 +31,7 @@ pytestmark = pytest.mark.timeout(180)
 
 
 def test_zookeeper_killed_and_restarted_costs_no_page_and_no_attempt(start: Start) -> None:
-    rig = start(PLAN)
-    audit = Audit(rig.postgres.url)
-    start_workers(rig, "a", "b")
-    job = rig.enqueue()
-    flowing(rig)
+    rig, audit, job = syncing(start(PLAN), "a", "b")
 
     rig.zookeeper.kill()
     rig.zookeeper.start()
@@ -48,11 +43,7 @@ def test_zookeeper_killed_and_restarted_costs_no_page_and_no_attempt(start: Star
 
 def test_a_leader_without_zookeeper_stops_by_its_own_clock(start: Start) -> None:
     """No server tells it that its session ended: ZooKeeper is down for longer than the timeout."""
-    rig = start(PLAN)
-    audit = Audit(rig.postgres.url)
-    start_workers(rig, "a", "b")
-    job = rig.enqueue()
-    flowing(rig)
+    rig, audit, job = syncing(start(PLAN), "a", "b")
 
     rig.zookeeper.stop()
     stopped_at = audit.execute("SELECT clock_timestamp() AS at")[0]["at"]
@@ -71,11 +62,7 @@ def test_a_leader_without_zookeeper_stops_by_its_own_clock(start: Start) -> None
 
 
 def test_postgres_restarted_in_the_middle_of_a_sync_costs_no_attempt(start: Start) -> None:
-    rig = start(PLAN)
-    audit = Audit(rig.postgres.url)
-    start_workers(rig, "a", "b")
-    job = rig.enqueue()
-    flowing(rig)
+    rig, audit, job = syncing(start(PLAN), "a", "b")
 
     rig.postgres.stop()
     rig.postgres.start()
@@ -86,11 +73,8 @@ def test_postgres_restarted_in_the_middle_of_a_sync_costs_no_attempt(start: Star
 
 
 def test_a_terminated_backend_costs_no_attempt(start: Start) -> None:
-    rig = start(PLAN)
-    audit = Audit(rig.postgres.url)
-    leader = start_workers(rig, "a", "b")
-    job = rig.enqueue()
-    flowing(rig)
+    rig, audit, job = syncing(start(PLAN), "a", "b")
+    leader = eventually(rig.leader, 10, "a leader")
 
     # Between its transactions a backend carries the member's name, inside one that of the term.
     ended = audit.execute(
@@ -108,11 +92,7 @@ def test_a_terminated_backend_costs_no_attempt(start: Start) -> None:
 
 
 def test_a_wiped_zookeeper_is_refused_until_it_is_adopted(start: Start) -> None:
-    rig = start(PLAN)
-    audit = Audit(rig.postgres.url)
-    start_workers(rig, "a", "b")
-    job = rig.enqueue()
-    flowing(rig)
+    rig, audit, job = syncing(start(PLAN), "a", "b")
 
     rig.zookeeper.stop()
     shutil.rmtree(rig.zookeeper.directory / "data")

@@ -11,6 +11,7 @@ from typing import Any
 from leaderjobs.demo.judge import judge
 from leaderjobs.demo.rig import SYNC, Rig
 from leaderjobs.model.job import Job, JobState
+from tests.cluster.audit import Audit
 from tests.support import eventually
 
 COMMAND_PATIENCE = 60
@@ -52,6 +53,15 @@ def flowing(rig: Rig, more: int = 5, timeout: float = 30) -> int:
     goal = pages(rig) + more
     eventually(lambda: pages(rig) >= goal, timeout, f"{more} more pages")
     return pages(rig)
+
+
+def syncing(rig: Rig, *names: str) -> tuple[Rig, Audit, Job]:
+    """A cluster in the middle of a sync, with the record of its commits."""
+    audit = Audit(rig.postgres.url)
+    start_workers(rig, *names)
+    job = rig.enqueue()
+    flowing(rig)
+    return rig, audit, job
 
 
 def leaderjobs(rig: Rig, *arguments: str) -> subprocess.CompletedProcess[str]:

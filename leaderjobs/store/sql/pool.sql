@@ -17,3 +17,12 @@ SELECT leaderjobs.enter(%(cluster)s, %(partition)s, %(number)s, %(idle_ms)s, %(l
 -- name: fence
 -- Last before COMMIT, and sent with it.
 SELECT leaderjobs.fence(%(cluster)s, %(partition)s, %(number)s);
+
+-- name: warm
+-- Touches what a take-over touches, so that this backend has read the catalogs for it beforehand.
+SELECT leaderjobs.evict('', 0, -1),
+       (SELECT max(number) FROM leaderjobs.terms WHERE cluster = '' AND partition = 0),
+       (SELECT max(sequence) FROM leaderjobs.markers WHERE cluster = ''),
+       (SELECT max(id) FROM leaderjobs.jobs WHERE cluster = '' AND state = 'running'),
+       (SELECT max(page) FROM leaderjobs.stages WHERE cluster = '' AND connection = '' AND stream = ''),
+       (SELECT max(until) FROM leaderjobs.holds WHERE cluster = '');
