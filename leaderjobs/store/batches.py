@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 
 from psycopg.types.json import Json, Jsonb
 
@@ -13,10 +14,11 @@ from leaderjobs.model.marker import Marker
 from leaderjobs.model.stream import Stream
 from leaderjobs.model.term import Term
 from leaderjobs.store import queries
-from leaderjobs.store.pool import Database, Parameters, TermConnections, fenced, rows_of
+from leaderjobs.store.pool import LONGEST_STATEMENT, Database, Parameters, TermConnections, fenced, rows_of
 from leaderjobs.store.text import storable_json
 
 MOST_CURSOR_BYTES = 64 * 1024
+PAGE_STATEMENT = timedelta(minutes=1)
 _SQL = queries.load("batches")
 _HOLDS = queries.load("holds")
 
@@ -68,7 +70,9 @@ class Batches:
             "number": term.number,
             "attempt": job.attempt,
         }
-        with fenced(connections, term) as connection:
+        # A page is small; only an update's staged pages, applied at once, may take long.
+        statement = LONGEST_STATEMENT if batch.landing is Landing.APPLY else PAGE_STATEMENT
+        with fenced(connections, term, statement) as connection:
             advanced = connection.execute(_SQL["advance"], parameters)
             for name in _STEPS[batch.landing]:
                 connection.execute(_SQL[name], parameters)

@@ -21,6 +21,7 @@ from leaderjobs import clock
 from leaderjobs.errors import ConfigError, LeadershipLost, StoreUnavailable
 from leaderjobs.model.term import Term
 from leaderjobs.store import queries
+from leaderjobs.store.deadline import answered_within, duplicate, shut
 from leaderjobs.store.faults import translated, unreachable
 
 CONNECT_TIMEOUT_SECONDS = 5
@@ -29,9 +30,13 @@ UNACKNOWLEDGED_TIMEOUT_MS = 10_000
 MOST_IDLE = 4
 """Connections kept for short transactions; more are made when needed, and closed after."""
 LOCK_PATIENCE = timedelta(seconds=5)
-SHORT_STATEMENT = timedelta(seconds=30)
-TERM_STATEMENT = timedelta(minutes=15)
-"""Longest single statement of a term: applying a large update."""
+SHORT_STATEMENT = timedelta(seconds=10)
+LONGEST_STATEMENT = timedelta(minutes=15)
+"""Longest single statement of all: applying a large update."""
+LONGEST_SESSION = timedelta(hours=1)
+"""How long a connection may be lent for: adding a column to a large table, reading one back."""
+ANSWER_SLACK = timedelta(seconds=2)
+"""How much longer than the server's own limit the client waits, before it takes the server for hung."""
 LONGEST_IDLE = timedelta(seconds=30)
 TERM_CONNECTION_PATIENCE = 30.0
 """Seconds that a thread waits for one of its term's connections."""
@@ -94,7 +99,7 @@ class Database:
         """Lend a connection for a moment; a broken one is dropped, and the idle ones with it."""
         connection = self.take()
         try:
-            with translated():
+            with translated(), answered_within(connection, LONGEST_SESSION):
                 yield connection
         finally:
             self._put(connection)
@@ -102,7 +107,8 @@ class Database:
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         """A short transaction in one round trip: results are there after the block, not inside it."""
-        with self.session() as connection, piped(connection, milliseconds(LOCK_PATIENCE, SHORT_STATEMENT)):
+        bounds = milliseconds(LOCK_PATIENCE, SHORT_STATEMENT)
+        with self.session() as connection, piped(connection, SHORT_STATEMENT, bounds):
             yield connection
 
     def rows(self, query: LiteralString, parameters: Parameters | None = None) -> list[dict[str, Any]]:
@@ -115,9 +121,7 @@ class Database:
         """Close what is idle now, and what is lent when it comes back."""
         with self._lock:
             self._closed = True
-            idle, self._idle = self._idle, []
-        for connection in idle:
-            connection.close()
+        self.drop_idle()
 
     def warm(self, count: int) -> None:
         """Have so many connections idle (at most MOST_IDLE), each used once; the schema must be there.
@@ -139,18 +143,24 @@ class Database:
                 return connection
             connection.close()
 
-    def _put(self, connection: Connection) -> None:
-        drop: list[Connection] = []
+    def drop_idle(self) -> None:
+        """Whatever broke one connection (a restart, a dead link) has broken the idle ones as well."""
         with self._lock:
-            if not _usable(connection):
-                # Whatever broke this one (a restarted server) has broken the idle ones as well.
-                drop, self._idle = [connection, *self._idle], []
-            elif self._closed or len(self._idle) >= MOST_IDLE:
-                drop = [connection]
-            else:
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+
+    def _put(self, connection: Connection) -> None:
+        if not _usable(connection):
+            connection.close()
+            self.drop_idle()
+            return
+        with self._lock:
+            keep = not self._closed and len(self._idle) < MOST_IDLE
+            if keep:
                 self._idle.append(connection)
-        for each in drop:
-            each.close()
+        if not keep:
+            connection.close()
 
 
 class TermConnections:
@@ -186,8 +196,7 @@ class TermConnections:
         with self._changed:
             self._ended = True
             for cut in self._sockets.values():
-                with contextlib.suppress(OSError):
-                    cut.shutdown(socket.SHUT_RDWR)
+                shut(cut)
             self._changed.notify_all()
         self.close()
 
@@ -224,18 +233,21 @@ class TermConnections:
         connection = self._database.take()
         with self._changed:
             if not self._ended:
-                self._sockets[connection] = _duplicate(connection)
+                self._sockets[connection] = duplicate(connection)
                 return connection
         connection.close()
         raise self._over()
 
     def _put(self, connection: Connection) -> None:
         with self._changed:
-            keep = not self._ended and _usable(connection)
+            ended = self._ended
+            keep = not ended and _usable(connection)
             if keep:
                 self._idle.append(connection)
         if not keep:
             self._drop(connection)
+            if not ended:
+                self._database.drop_idle()
         self._give_place_back()
 
     def _give_place_back(self) -> None:
@@ -255,17 +267,20 @@ class TermConnections:
 
 
 @contextmanager
-def fenced(connections: TermConnections, term: Term) -> Iterator[Connection]:
+def fenced(
+    connections: TermConnections, term: Term, statement: timedelta = SHORT_STATEMENT
+) -> Iterator[Connection]:
     """One transaction of `term` in one round trip: all of it is committed while the term leads, or nothing.
 
     Results are there after the block, not inside it. FencedOut when a newer term leads; LeadershipLost when
-    the term is over by its own clock; StoreUnavailable when the connection broke, perhaps in the COMMIT.
+    the term is over by its own clock; StoreUnavailable when the connection broke, perhaps in the COMMIT, or
+    when nothing was answered within `statement`, which is also the server's limit for each statement.
     """
     term.check()
     idle = min(max(term.session_timeout / 4, timedelta(milliseconds=100)), LONGEST_IDLE)
     who = {"cluster": term.cluster, "partition": term.partition, "number": term.number}
-    bounds = {**milliseconds(LOCK_PATIENCE, TERM_STATEMENT), "idle_ms": round(idle.total_seconds() * 1000)}
-    with connections.use() as connection, piped(connection):
+    bounds = {**milliseconds(LOCK_PATIENCE, statement), "idle_ms": round(idle.total_seconds() * 1000)}
+    with connections.use() as connection, piped(connection, statement):
         connection.execute(_SQL["enter"], {**who, **bounds})
         yield connection
         term.check()
@@ -281,14 +296,15 @@ def rows_of(cursor: psycopg.Cursor[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def piped(connection: Connection, bounds: Parameters | None = None) -> Iterator[None]:
+def piped(connection: Connection, statement: timedelta, bounds: Parameters | None = None) -> Iterator[None]:
     """BEGIN, the block and COMMIT in one pipeline; on any error nothing of it is committed.
 
-    `bounds` (see `milliseconds`) are the transaction's own limits. A statement that fails makes the server
+    `statement` bounds the wait for the whole; `bounds` (see `milliseconds`) are those that the server keeps,
+    where the block does not set its own. A statement that fails makes the server
     skip the rest, COMMIT included, up to the end of the pipeline.
     """
     try:
-        with connection.pipeline():
+        with answered_within(connection, statement + ANSWER_SLACK), connection.pipeline():
             connection.execute(_SQL["begin"])
             if bounds is not None:
                 connection.execute(_SQL["bound"], bounds)
@@ -309,14 +325,6 @@ def _usable(connection: Connection) -> bool:
     poll = select.poll()
     poll.register(connection.fileno(), select.POLLIN)
     return not poll.poll(0)
-
-
-def _duplicate(connection: Connection) -> socket.socket:
-    borrowed = socket.socket(fileno=connection.fileno())
-    try:
-        return borrowed.dup()
-    finally:
-        borrowed.detach()
 
 
 def milliseconds(lock: timedelta, statement: timedelta) -> dict[str, int]:

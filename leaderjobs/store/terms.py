@@ -98,7 +98,7 @@ class Terms:
         """The rows of the statement; None when the lock was not to be had in time, and nothing happened."""
         with self._database.session() as connection:
             try:
-                with piped(connection, milliseconds(COMMIT_PATIENCE, SHORT_STATEMENT)):
+                with piped(connection, SHORT_STATEMENT, milliseconds(COMMIT_PATIENCE, SHORT_STATEMENT)):
                     cursor = connection.execute(statement, parameters)
             except errors.LockNotAvailable:
                 return None

@@ -13,8 +13,9 @@ import psycopg
 from leaderjobs import clock
 from leaderjobs.errors import StoreUnavailable
 from leaderjobs.store import queries
+from leaderjobs.store.deadline import answered_within
 from leaderjobs.store.faults import translated
-from leaderjobs.store.pool import Connection, Database
+from leaderjobs.store.pool import SHORT_STATEMENT, Connection, Database
 
 RECONNECT_EVERY = 5.0
 """Seconds between two tries to listen again; in between `wait` only waits."""
@@ -79,7 +80,7 @@ class Waker:
         self._next_try = clock.elapsed() + RECONNECT_EVERY
         try:
             self._connection = self._database.connect()
-            with translated():
+            with translated(), answered_within(self._connection, SHORT_STATEMENT):
                 self._connection.execute(_SQL["listen"])
         except StoreUnavailable:
             self._let_go()

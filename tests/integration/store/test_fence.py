@@ -321,7 +321,7 @@ def test_transaction_of_a_term_is_bounded_and_named_and_leaves_no_trace_in_the_s
 
     values = [cursor.fetchone()["value"] for cursor in inside]  # type: ignore[index]
     assert values[0].startswith("leaderjobs-term:")
-    assert values[1:] == ["15s", "5s", "15min"]
+    assert values[1:] == ["15s", "5s", "10s"]
     assert [cursor.fetchone()["value"] for cursor in after] == ["test", "0", "0", "0"]  # type: ignore[index]
 
 

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import threading
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import timedelta
+from urllib.parse import urlsplit
 
 import pytest
 
 from leaderjobs.embedded.postgres import PostgresServer
 from leaderjobs.errors import ConfigError, LeaderJobsError, StoreError, StoreUnavailable
 from leaderjobs.store import pool, queries
-from leaderjobs.store.pool import Database
+from leaderjobs.store.deadline import answered_within
+from leaderjobs.store.pool import Connection, Database
 from tests.integration.store.rig import Admin, Cluster
 from tests.support import free_port
+from tests.support_proxy import TcpProxy
 
 SECRET = "hunter2"
 
@@ -92,7 +97,7 @@ def test_failed_statement_is_one_line_and_leaves_a_usable_connection(database: D
 
 def test_short_transactions_are_bounded(database: Database) -> None:
     shown = "SELECT current_setting('statement_timeout') AS s, current_setting('lock_timeout') AS l"
-    assert database.rows(shown) == [{"s": "30s", "l": "5s"}]
+    assert database.rows(shown) == [{"s": "10s", "l": "5s"}]
 
 
 def test_few_connections_are_kept(database: Database, admin: Admin) -> None:
@@ -165,3 +170,26 @@ def test_statement_without_a_name_or_twice_is_refused(text: str) -> None:
 def test_unknown_statement_is_told_with_the_known_ones() -> None:
     with pytest.raises(LookupError, match=r"'nosuch'.*claim"):
         queries.load("jobs")["nosuch"]
+
+
+def test_a_server_that_hangs_is_given_up_without_its_help(
+    postgres_server: PostgresServer, database_url: str
+) -> None:
+    """Every byte is acknowledged and nothing is answered: no timeout of the server's or of TCP's fires."""
+    there = urlsplit(database_url)
+    with TcpProxy("127.0.0.1", postgres_server.port) as proxy:
+        through = there._replace(netloc=f"{there.username}:{there.password}@{proxy.address}").geturl()
+        database = Database(through, application="test")
+        database.rows("SELECT 1 AS one")
+        proxy.black_hole()
+        with pytest.raises(StoreUnavailable), _lent(database, timedelta(milliseconds=200)) as connection:
+            connection.execute("SELECT 1")
+        proxy.restore()
+        assert database.rows("SELECT 1 AS one") == [{"one": 1}]
+        database.close()
+
+
+@contextmanager
+def _lent(database: Database, limit: timedelta) -> Iterator[Connection]:
+    with database.session() as connection, answered_within(connection, limit):
+        yield connection
