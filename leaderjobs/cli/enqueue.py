@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from leaderjobs.errors import LeaderJobsError, UsageError
+from leaderjobs.model.job import DEFAULT_PRIORITY, PRIORITIES
 
 if TYPE_CHECKING:
     from leaderjobs.cli import Context
@@ -59,7 +60,13 @@ def _key(_context: click.Context, _option: click.Parameter, value: str | None) -
 @click.option(
     "--in", "delay", callback=_duration, metavar="D", help="Not before this long from now (15s, 2h)."
 )
-@click.option("--priority", type=click.IntRange(0, 9), default=5, show_default=True, help="0 runs first.")
+@click.option(
+    "--priority",
+    type=click.IntRange(PRIORITIES[0], PRIORITIES[-1]),
+    default=DEFAULT_PRIORITY,
+    show_default=True,
+    help="0 runs first.",
+)
 @click.option("--wait", is_flag=True, help="Wait until the job has ended; exit 1 when it failed.")
 @click.option(
     "--timeout",
