@@ -97,18 +97,15 @@ class Database:
     @contextmanager
     def session(self) -> Iterator[Connection]:
         """Lend a connection for a moment; a broken one is dropped, and the idle ones with it."""
-        connection = self.take()
-        try:
-            with translated(), answered_within(connection, LONGEST_SESSION):
-                yield connection
-        finally:
-            self._put(connection)
+        with self._lent() as connection, answered_within(connection, LONGEST_SESSION):
+            yield connection
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         """A short transaction in one round trip: results are there after the block, not inside it."""
         bounds = milliseconds(LOCK_PATIENCE, SHORT_STATEMENT)
-        with self.session() as connection, piped(connection, SHORT_STATEMENT, bounds):
+        # Not a session: its long bound would cost a second timer thread beside this short one.
+        with self._lent() as connection, piped(connection, SHORT_STATEMENT, bounds):
             yield connection
 
     def rows(self, query: LiteralString, parameters: Parameters | None = None) -> list[dict[str, Any]]:
@@ -142,6 +139,15 @@ class Database:
             if _usable(connection):
                 return connection
             connection.close()
+
+    @contextmanager
+    def _lent(self) -> Iterator[Connection]:
+        connection = self.take()
+        try:
+            with translated():
+                yield connection
+        finally:
+            self._put(connection)
 
     def drop_idle(self) -> None:
         """Whatever broke one connection (a restart, a dead link) has broken the idle ones as well."""
