@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -20,3 +21,5 @@ class Answer:
     status: int
     body: bytes = field(repr=False)
     retry_after: timedelta | None = None
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Names in lower case."""
