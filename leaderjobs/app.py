@@ -31,12 +31,14 @@ from leaderjobs.errors import (
     UsageError,
 )
 from leaderjobs.model.member import Member
-from leaderjobs.values import Secret
+from leaderjobs.values import secrets_in
 
 if TYPE_CHECKING:
     from leaderjobs.config import Settings
     from leaderjobs.connectors.base import Connector
     from leaderjobs.coordination.base import Coordinator
+    from leaderjobs.engine.planner import Planner
+    from leaderjobs.engine.reconcile import Report
     from leaderjobs.engine.stores import Stores
     from leaderjobs.engine.worker import Worker
     from leaderjobs.model.event import Emit
@@ -106,6 +108,7 @@ def stores(made: Database, cluster: str) -> Stores:
     """The nouns kept in the database."""
     from leaderjobs.engine.stores import Stores
     from leaderjobs.store.batches import Batches
+    from leaderjobs.store.effects import Effects
     from leaderjobs.store.holds import Holds
     from leaderjobs.store.jobs import Jobs
     from leaderjobs.store.markers import Markers
@@ -120,6 +123,7 @@ def stores(made: Database, cluster: str) -> Stores:
         markers=Markers(made, cluster),
         batches=Batches(made, cluster),
         holds=Holds(made, cluster),
+        effects=Effects(made, cluster),
         tables=Tables(made),
         rows=Rows(made, cluster),
     )
@@ -172,11 +176,38 @@ def connector_maker(settings: Settings) -> Callable[[str], Connector]:
                 f"add [connections.{connection}]"
             )
         for value in msgspec.structs.asdict(found.options).values():
-            if isinstance(value, Secret):
-                logs.redact(value.reveal())
-        return registry.make(found.connector, found.name, found.options, paces)
+            for secret in secrets_in(value):
+                logs.redact(secret.reveal())
+        return registry.make(found.connector, found.name, found.options, paces, found.operations)
 
     return make
+
+
+@contextmanager
+def planner(settings: Settings, built: Stores) -> Iterator[Planner]:
+    """What turns a wish for an operation into a planned effect."""
+    from leaderjobs.engine.planner import Planner
+
+    made = Planner(built.effects, connector_maker(settings))
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def reconcile(settings: Settings, connection: str, span: timedelta) -> Report:
+    """What ledger and provider disagree on, for one connection."""
+    from leaderjobs.engine.reconcile import reconcile as compare
+
+    if connection not in settings.connections:
+        known = ", ".join(sorted(settings.connections)) or "none is configured"
+        raise UsageError(f"no connection is called {connection!r}; known: {known}")
+    connector = connector_maker(settings)(connection)
+    try:
+        with opened_stores(settings) as built:
+            return compare(built.effects, connector, connection, span)
+    finally:
+        connector.close()
 
 
 def state_directory(settings: Settings, member_id: str) -> Path:

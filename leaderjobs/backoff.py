@@ -6,6 +6,8 @@ import random
 from dataclasses import dataclass
 from datetime import timedelta
 
+_LEAST_SHARE = 0.1
+
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
@@ -27,5 +29,9 @@ class Backoff:
         return min(self.first * 2.0**doublings, self.most) if doublings < 40 else self.most
 
     def delay(self, attempt: int) -> timedelta:
-        """A random delay between a tenth of the ceiling and the ceiling, so that it is never nothing."""
-        return self.ceiling(attempt) * random.uniform(0.1, 1.0)
+        """A random delay between the shortest one and the ceiling."""
+        return self.ceiling(attempt) * random.uniform(_LEAST_SHARE, 1.0)
+
+    def shortest(self, attempt: int) -> timedelta:
+        """The shortest delay that `delay` gives: a tenth of the ceiling, so that it is never nothing."""
+        return self.ceiling(attempt) * _LEAST_SHARE

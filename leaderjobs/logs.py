@@ -41,6 +41,7 @@ _LEVELS = {
     EventKind.STORE_UNAVAILABLE: logging.WARNING,
     EventKind.COORDINATOR_UNAVAILABLE: logging.WARNING,
     EventKind.REPLICA_AHEAD: logging.ERROR,
+    EventKind.EFFECT_UNCERTAIN: logging.ERROR,
     EventKind.SERVICE_FAILED: logging.ERROR,
 }
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Self
@@ -104,6 +104,14 @@ class Secret:
     def __str__(self) -> str:
         """Where the value comes from, never the value."""
         return f"environment variable {self.env}" if self.env else f"file {self.file}" if self.file else "***"
+
+
+def secrets_in(value: object) -> Iterator[Secret]:
+    """The secrets that a setting holds: itself, or the values of a table."""
+    if isinstance(value, Secret):
+        yield value
+    elif isinstance(value, Mapping):
+        yield from (each for each in value.values() if isinstance(each, Secret))
 
 
 class Duration(timedelta):

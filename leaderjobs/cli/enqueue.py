@@ -1,48 +1,25 @@
-"""`leaderjobs enqueue`: put a sync into the queue, by name."""
+"""`leaderjobs enqueue`: put a sync or an operation into the queue."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
+from leaderjobs.cli.arguments import duration, instant, pairs
 from leaderjobs.errors import LeaderJobsError, UsageError
 from leaderjobs.model.job import DEFAULT_PRIORITY, PRIORITIES
 
 if TYPE_CHECKING:
     from leaderjobs.cli import Context
     from leaderjobs.config import Settings
+    from leaderjobs.engine.planner import Planner, When
     from leaderjobs.engine.stores import Stores
-    from leaderjobs.model.job import Job, NewJob
+    from leaderjobs.model.job import Job
 
 MOST_KEY_CHARACTERS = 200
 _LOOK_EVERY = timedelta(milliseconds=500)
-
-
-def _instant(_context: click.Context, _option: click.Parameter, value: str | None) -> datetime | None:
-    if value is None:
-        return None
-    try:
-        parsed = datetime.fromisoformat(value)
-    except ValueError:
-        parsed = None
-    if parsed is None or parsed.tzinfo is None:
-        raise click.BadParameter(
-            f"{value!r}: allowed: an instant with its zone, such as 2026-11-24T08:00:00Z"
-        )
-    return parsed.astimezone(UTC)
-
-
-def _duration(_context: click.Context, _option: click.Parameter, value: str | None) -> timedelta | None:
-    from leaderjobs.values import Duration
-
-    if value is None:
-        return None
-    try:
-        return Duration.parse(value)
-    except ValueError as error:
-        raise click.BadParameter(f"{value!r}: {error}") from None
 
 
 def _key(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
@@ -52,13 +29,14 @@ def _key(_context: click.Context, _option: click.Parameter, value: str | None) -
 
 
 @click.command()
-@click.argument("sync")
+@click.argument("target")
+@click.argument("arguments", nargs=-1, callback=pairs, metavar="[NAME=VALUE]...")
 @click.option(
-    "--key", callback=_key, help="At most one unfinished job has this key; asking again returns it."
+    "--key", callback=_key, help="At most one unfinished sync has this key; asking again returns it."
 )
-@click.option("--at", callback=_instant, metavar="T", help="Not before this instant (with its zone).")
+@click.option("--at", callback=instant, metavar="T", help="Not before this instant (with its zone).")
 @click.option(
-    "--in", "delay", callback=_duration, metavar="D", help="Not before this long from now (15s, 2h)."
+    "--in", "delay", callback=duration, metavar="D", help="Not before this long from now (15s, 2h)."
 )
 @click.option(
     "--priority",
@@ -70,7 +48,7 @@ def _key(_context: click.Context, _option: click.Parameter, value: str | None) -
 @click.option("--wait", is_flag=True, help="Wait until the job has ended; exit 1 when it failed.")
 @click.option(
     "--timeout",
-    callback=_duration,
+    callback=duration,
     default="24h",
     show_default=True,
     metavar="D",
@@ -81,7 +59,8 @@ def _key(_context: click.Context, _option: click.Parameter, value: str | None) -
 def command(
     context: Context,
     *,
-    sync: str,
+    target: str,
+    arguments: dict[str, str],
     key: str | None,
     at: datetime | None,
     delay: timedelta | None,
@@ -90,65 +69,118 @@ def command(
     timeout: timedelta,
     output: str,
 ) -> None:
-    """Enqueue SYNC, a name from [syncs] of the configuration."""
+    """Enqueue TARGET: a sync of the configuration, or an operation as CONNECTION.OPERATION.
+
+    An operation takes its arguments as NAME=VALUE, and takes effect once: asking again for the same thing
+    returns the effect that is there, and asking for it with other arguments is refused.
+    """
     from leaderjobs import app
+    from leaderjobs.engine.planner import When
 
     if at is not None and delay is not None:
         raise UsageError("--at and --in exclude each other; give one of them")
     settings = context.settings()
-    new = _new_job(settings, sync, key, at, delay, priority)
-    with app.opened_stores(settings) as stores:
-        job, created = stores.jobs.enqueue(new)
-        if output == "table":
-            what = "enqueued" if created else "is already there with this key"
-            click.echo(f"job {job.id} ({job.target}) {what}: {job.state.value}")
-        if wait:
-            job = _wait(stores, settings.cluster.name, job, timeout)
-            if output == "table":
-                click.echo(f"job {job.id} ({job.target}) {job.state.value}: {job.progress.rows} rows")
-        if output == "json":
-            click.echo(_as_json(job, created=created))
-    if wait and job.state.value != "completed":
+    asked = Asked(arguments, key, When(priority, at, delay), wait, timeout, as_json=output == "json")
+    if target in settings.syncs:
+        if arguments:
+            raise UsageError(
+                f"{target} is a sync; only operations take arguments, such as {_first(arguments)}=…"
+            )
+        with app.opened_stores(settings) as stores:
+            _sync(stores, settings, target, asked)
+        return
+    connection, _, operation = target.rpartition(".")
+    if connection not in settings.connections:
+        known = ", ".join(sorted(settings.syncs)) or "none is configured"
+        raise UsageError(
+            f"no sync is called {target!r}; known: {known}; an operation is written CONNECTION.OPERATION"
+        )
+    if key is not None:
+        raise UsageError("--key is for syncs; an operation's arguments say what it must do once")
+    with app.opened_stores(settings) as stores, app.planner(settings, stores) as planner:
+        _operation(stores, planner, settings.cluster.name, (connection, operation), asked)
+
+
+class Asked(NamedTuple):
+    """What stands beside the target."""
+
+    arguments: dict[str, str]
+    key: str | None
+    when: When
+    wait: bool
+    timeout: timedelta
+    as_json: bool
+
+
+def _first(arguments: dict[str, str]) -> str:
+    return next(iter(arguments))
+
+
+def _sync(stores: Stores, settings: Settings, name: str, asked: Asked) -> None:
+    from leaderjobs.model.job import NewJob
+
+    found = settings.syncs[name]
+    new = NewJob(
+        target=found.name,
+        connection=found.connection,
+        streams=tuple(found.streams),
+        key=asked.key,
+        at=asked.when.at,
+        delay=asked.when.delay,
+        priority=asked.when.priority,
+        max_attempts=found.max_attempts,
+    )
+    job, created = stores.jobs.enqueue(new)
+    if not asked.as_json:
+        what = "enqueued" if created else "is already there with this key"
+        click.echo(f"job {job.id} ({job.target}) {what}: {job.state.value}")
+    if asked.wait:
+        job = _wait(stores, settings.cluster.name, job, asked.timeout)
+        if not asked.as_json:
+            click.echo(f"job {job.id} ({job.target}) {job.state.value}: {job.progress.rows} rows")
+    if asked.as_json:
+        import msgspec
+
+        click.echo(msgspec.json.encode({"created": created, "job": job}).decode())
+    if asked.wait and job.state.value != "completed":
         raise LeaderJobsError(
             f"job {job.id} ({job.target}) ended {job.state.value}: {job.error or 'no reason'}"
         )
 
 
-def _new_job(
-    settings: Settings,
-    sync: str,
-    key: str | None,
-    at: datetime | None,
-    delay: timedelta | None,
-    priority: int,
-) -> NewJob:
-    from leaderjobs.model.job import NewJob
+def _operation(stores: Stores, planner: Planner, cluster: str, target: tuple[str, str], asked: Asked) -> None:
+    from leaderjobs.cli.effects import document, headline
+    from leaderjobs.model.effect import EffectState
 
-    found = settings.syncs.get(sync)
-    if found is None:
-        known = ", ".join(sorted(settings.syncs)) or "none is configured"
-        raise UsageError(f"no sync is called {sync!r}; known: {known}")
-    return NewJob(
-        target=found.name,
-        connection=found.connection,
-        streams=tuple(found.streams),
-        key=key,
-        at=at,
-        delay=delay,
-        priority=priority,
-        max_attempts=found.max_attempts,
-    )
+    planned = planner.plan(*target, asked.arguments, asked.when)
+    effect = planned.effect
+    if not asked.as_json:
+        what = "planned" if planned.created else "is already there"
+        click.echo(f"effect {effect.id} ({effect.business_key}) {what}: {headline(effect)}")
+    if asked.wait and not effect.state.final:
+        _wait(stores, cluster, stores.jobs.get(planned.job), asked.timeout)
+        effect = stores.effects.get(effect.id)
+        if not asked.as_json:
+            click.echo(f"effect {effect.id} ({effect.business_key}): {headline(effect)}")
+    if asked.as_json:
+        click.echo(document({"created": planned.created, "job": planned.job or None, "effect": effect}))
+    if asked.wait and effect.state is not EffectState.SUCCEEDED:
+        raise LeaderJobsError(
+            f"effect {effect.id} ({effect.business_key}) is {headline(effect)}; "
+            f"see: leaderjobs effects show {str(effect.id)[:8]}"
+        )
 
 
 def _wait(stores: Stores, cluster: str, job: Job, timeout: timedelta) -> Job:
-    """The job once it is final; UsageError never, LeaderJobsError when the time is up."""
+    """The job once it is final or uncertain; LeaderJobsError when the time is up."""
     from leaderjobs import clock
+    from leaderjobs.model.job import JobState
     from leaderjobs.store.jobs import Waker
 
     deadline = clock.elapsed() + timeout.total_seconds()
     waker = Waker(stores.database, cluster)
     try:
-        while not job.state.final:
+        while not job.state.final and job.state is not JobState.UNCERTAIN:
             if clock.elapsed() >= deadline:
                 raise LeaderJobsError(
                     f"job {job.id} is still {job.state.value} after {timeout}; it goes on: "
@@ -159,9 +191,3 @@ def _wait(stores: Stores, cluster: str, job: Job, timeout: timedelta) -> Job:
     finally:
         waker.close()
     return job
-
-
-def _as_json(job: Job, *, created: bool) -> str:
-    import msgspec
-
-    return msgspec.json.encode({"created": created, "job": job}).decode()

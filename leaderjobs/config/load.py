@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,13 +24,16 @@ from leaderjobs.config.settings import (
 from leaderjobs.config.shown import shown
 from leaderjobs.config.source import Document, read
 from leaderjobs.errors import ConfigError
-from leaderjobs.values import Secret, hide_passwords
+from leaderjobs.values import hide_passwords, secrets_in
 
 if TYPE_CHECKING:
     from leaderjobs.config.environment import Path as KeyPath
 
-SECTIONS = ("cluster", "connections", "syncs")
+SECTIONS = ("cluster", "connections", "syncs", "operations")
 SYNC_KEYS = ("connection", "streams", "max_attempts")
+# No dot: `enqueue CONNECTION.NAME` ends at the last one.
+OPERATION_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+OPERATION_NAME_ALLOWED = "1 to 64 letters, digits, underscores and hyphens, beginning with a letter or digit"
 
 
 def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
@@ -54,9 +58,13 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
         reader.known_only(section_path, allowed)
     reader.overlay = overlay(environ, keys)
     cluster = _cluster(reader)
+    operations = _operations(reader, connectors)
     connections = {
         name: ConnectionSettings(
-            name, connector, reader.build(_settings_type(connector), ("connections", name))
+            name,
+            connector,
+            reader.build(_settings_type(connector), ("connections", name)),
+            operations.get(name, {}),
         )
         for name, connector in connectors.items()
     }
@@ -91,6 +99,31 @@ def _connector(reader: Reader, name: str, environ: Mapping[str, str]) -> str:
     return value
 
 
+def _operations(reader: Reader, connectors: Mapping[str, str]) -> dict[str, dict[str, msgspec.Struct]]:
+    """`[operations.CONNECTION.NAME]`, by connection; variables of the environment do not reach in here."""
+    found: dict[str, dict[str, msgspec.Struct]] = {}
+    if not reader.table("operations"):
+        return found
+    from leaderjobs.connectors import registry
+
+    kind = registry.operation_type()
+    declaring = [name for name, connector in connectors.items() if registry.declares(connector)]
+    for connection in reader.table("operations"):
+        if connection not in declaring:
+            allowed = ", ".join(declaring) or 'none; write a connection with connector = "rest" first'
+            raise reader.fail(
+                ("operations", connection), f": not a connection that takes operations; allowed: {allowed}"
+            )
+        for name in reader.table("operations", connection):
+            path = ("operations", connection, name)
+            reader.table(*path)
+            if OPERATION_NAME.fullmatch(name) is None:
+                raise reader.fail(path, f": bad name; allowed: {OPERATION_NAME_ALLOWED}")
+            reader.known_only(path, [field.key for field in fields_of(kind)])
+            found.setdefault(connection, {})[name] = reader.build(kind, path)
+    return found
+
+
 def _settings_type(connector: str) -> type[msgspec.Struct]:
     from leaderjobs.connectors import registry
 
@@ -123,6 +156,10 @@ def _sync(reader: Reader, name: str, connections: Mapping[str, ConnectionSetting
         known = ", ".join(connections) or "none; write [connections.NAME] first"
         raise reader.complain((*path, "connection"), shown(sync.connection), f"a connection: {known}")
     known_streams = _streams(connections[sync.connection].connector)
+    if not known_streams:
+        having = [name for name, found in connections.items() if _streams(found.connector)]
+        allowed = f"a connection with streams: {', '.join(having) or 'none is configured'}"
+        raise reader.complain((*path, "connection"), shown(sync.connection), allowed)
     for at, stream in enumerate(sync.streams):
         if stream not in known_streams:
             allowed = f"streams of the connector: {', '.join(known_streams)}"
@@ -145,7 +182,7 @@ def _warnings(
     for connection in connections:
         for field in fields_of(type(connection.options)):
             value = getattr(connection.options, field.name)
-            if isinstance(value, Secret) and value.literal is not None:
+            if any(secret.literal is not None for secret in secrets_in(value)):
                 literal.append(("connections", connection.name, field.key))
     written = [path for path in literal if path not in reader.overlay]
     if written:

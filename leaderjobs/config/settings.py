@@ -64,6 +64,8 @@ class ConnectionSettings:
     connector: str
     options: msgspec.Struct
     """The connector's own settings, of the type that its registry entry names."""
+    operations: Mapping[str, msgspec.Struct] = field(default_factory=dict)
+    """What `[operations.NAME.…]` declares, by the operation's name."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
+from collections.abc import Callable
 from datetime import timedelta
 
 from leaderjobs import clock
 from leaderjobs.backoff import Backoff
-from leaderjobs.engine.runner import Attempt, Runner
+from leaderjobs.engine.runner import Attempt
 from leaderjobs.errors import FencedOut, LeadershipLost, StoreError, StoreUnavailable
 from leaderjobs.model.event import Emit, Event, EventKind
 from leaderjobs.model.job import Job, JobState, Outcome
@@ -36,9 +38,10 @@ _STORE_RETRY = Backoff(first=timedelta(milliseconds=50), most=timedelta(seconds=
 
 
 class Dispatcher:
-    """One loop on the term's thread, one thread an attempt; a connection has at most one attempt at a time.
+    """One loop on the term's thread, one thread an attempt; a lane has at most one attempt at a time.
 
-    Syncs of one connection share cursors and rate limits, so two of them at once would only fight.
+    Syncs of one connection share cursors and rate limits, so two of them at once would only fight. Operations
+    are independent of each other and of syncs, up to a few at once per connection.
     """
 
     def __init__(
@@ -47,7 +50,7 @@ class Dispatcher:
         term: Term,
         jobs: Jobs,
         connections: TermConnections,
-        runner: Runner,
+        run: Callable[[Attempt], Outcome],
         waker: Waker,
         concurrency: int,
         emit: Emit,
@@ -56,7 +59,7 @@ class Dispatcher:
         self._term = term
         self._jobs = jobs
         self._connections = connections
-        self._runner = runner
+        self._run_attempt = run
         self._waker = waker
         self._concurrency = concurrency
         self._emit = emit
@@ -124,11 +127,14 @@ class Dispatcher:
         if not self._term.may_start():
             return PAUSED_EVERY
         with self._changed:
-            busy = {attempt.job.connection for attempt in self._attempts.values()}
+            busy = {attempt.job.lane for attempt in self._attempts.values()}
+            operating = Counter(
+                attempt.job.connection for attempt in self._attempts.values() if attempt.job.effect
+            )
             free = self._concurrency - len(self._attempts)
         if free <= 0:
             return POLL_EVERY
-        claimed = self._jobs.claim(self._connections, self._term, free, busy)
+        claimed = self._jobs.claim(self._connections, self._term, free, busy, operating)
         for job in claimed:
             self._start(job)
         if claimed:
@@ -151,7 +157,7 @@ class Dispatcher:
         facts = {"job": job.id, "target": job.target, "attempt": job.attempt, "term": self._term.number}
         self._emit(Event(EventKind.JOB_STARTED, facts))
         try:
-            outcome = self._runner.run(attempt)
+            outcome = self._run_attempt(attempt)
             state = self._finish(job, outcome)
             error = getattr(outcome, "error", "")
             self._emit(

@@ -13,6 +13,7 @@ from datetime import timedelta
 
 from leaderjobs.engine import rescuer
 from leaderjobs.engine.dispatcher import Dispatcher
+from leaderjobs.engine.operator import Operator
 from leaderjobs.engine.publisher import Publisher
 from leaderjobs.engine.replica import Replica
 from leaderjobs.engine.runner import MakeConnector, Runner
@@ -65,11 +66,14 @@ class Leader:
             make_connector=make_connector,
             emit=emit,
         )
+        operator = Operator(
+            stores=stores, connections=self._connections, make_connector=make_connector, emit=emit
+        )
         self._dispatcher = Dispatcher(
             term=term,
             jobs=stores.jobs,
             connections=self._connections,
-            runner=runner,
+            run=lambda attempt: (operator if attempt.job.effect else runner).run(attempt),
             waker=waker,
             concurrency=concurrency,
             emit=emit,

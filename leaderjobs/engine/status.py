@@ -62,6 +62,8 @@ class DatabaseView:
     markers: list[Marker] = field(default_factory=list)
     holds: list[StoredHold] = field(default_factory=list)
     discarded: list[Job] = field(default_factory=list)
+    effects_uncertain: int = 0
+    effects_contradicted: int = 0
     term: StoredTerm | None = None
 
 
@@ -118,6 +120,7 @@ def report(
             *_server_problems(view, database),
             *_leader_problems(view, database, instant),
             *_member_problems(members, max_lag),
+            *_effect_problems(database),
             *_work_problems(database),
         ),
     )
@@ -157,6 +160,7 @@ def _ask_database(stores: Stores, partition: int) -> DatabaseView:
         view.markers = stores.markers.all()
         view.holds = stores.holds.all()
         view.discarded = stores.jobs.discarded(SHOWN_DISCARDED)
+        view.effects_uncertain, view.effects_contradicted = stores.effects.counts()
         view.state = Reach.REACHABLE
     except SchemaMismatch as error:
         view.state, view.error = Reach.NOT_MIGRATED, str(error)
@@ -276,6 +280,31 @@ def _member_problems(members: tuple[MemberReport, ...], max_lag: timedelta) -> l
                     unhealthy=False,
                 )
             )
+    return problems
+
+
+def _effect_problems(database: DatabaseView) -> list[Problem]:
+    problems = []
+    if database.effects_uncertain:
+        count = database.effects_uncertain
+        problems.append(
+            Problem(
+                "effects_uncertain",
+                f"{count} effect{'s are' if count > 1 else ' is'} uncertain; see: "
+                "leaderjobs effects list --state uncertain",
+                unhealthy=True,
+            )
+        )
+    if database.effects_contradicted:
+        count = database.effects_contradicted
+        problems.append(
+            Problem(
+                "effects_contradicted",
+                f"late evidence contradicts {count} effect{'s' if count > 1 else ''}: it may be there twice; "
+                "see: leaderjobs effects list --contradicted",
+                unhealthy=True,
+            )
+        )
     return problems
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from leaderjobs.store.batches import Batches
+from leaderjobs.store.effects import Effects
 from leaderjobs.store.holds import Holds
 from leaderjobs.store.jobs import Jobs
 from leaderjobs.store.markers import Markers
@@ -24,5 +25,6 @@ class Stores:
     markers: Markers
     batches: Batches
     holds: Holds
+    effects: Effects
     tables: Tables
     rows: Rows

@@ -148,8 +148,8 @@ class NewEffect:
     arguments: Mapping[str, object]
     request: Request
     idempotency_key: str
-    max_attempts: int = 20
-    """Sends that provably did nothing, before the effect counts as failed."""
+    max_attempts: int = 100
+    """Sends that provably did nothing, before the effect counts as failed: a day and more."""
 
 
 @dataclass(frozen=True, slots=True)

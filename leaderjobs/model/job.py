@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TypeAlias
+from uuid import UUID
 
 PRIORITIES = range(10)
 """0 runs first, 9 last."""
@@ -79,6 +80,13 @@ class Job:
     member: str | None = None
     error: str | None = None
     progress: Progress = field(default_factory=Progress)
+    effect: UUID | None = None
+    """The effect that this job is to bring about; None for a sync."""
+
+    @property
+    def lane(self) -> str:
+        """What runs one attempt at a time: a connection's syncs together, every operation by itself."""
+        return self.connection if self.effect is None else str(self.effect)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,4 +126,29 @@ class GiveBack:
     """The attempt was interrupted through no fault of the job: it is available again, unspent (I7)."""
 
 
-Outcome: TypeAlias = Completed | Retry | Hold | Discard | GiveBack
+@dataclass(frozen=True, slots=True)
+class Postpone:
+    """There is nothing to do before `delay` has passed; no attempt is spent."""
+
+    delay: timedelta
+    error: str
+    seen: int | None = None
+    """The effect's version that was looked at: where it has changed meanwhile, the job is due at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Uncertain:
+    """Whether the effect happened is unknown and must not be tried again; look again after `delay`."""
+
+    delay: timedelta
+    error: str
+    seen: int | None = None
+    """As in `Postpone`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """A person took the job back before it did anything."""
+
+
+Outcome: TypeAlias = Completed | Retry | Hold | Discard | GiveBack | Postpone | Uncertain | Cancelled

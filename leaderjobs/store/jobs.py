@@ -8,6 +8,7 @@ from typing import Any
 
 from leaderjobs.errors import Refused
 from leaderjobs.model.job import (
+    Cancelled,
     Completed,
     Discard,
     GiveBack,
@@ -16,8 +17,10 @@ from leaderjobs.model.job import (
     JobState,
     NewJob,
     Outcome,
+    Postpone,
     Progress,
     Retry,
+    Uncertain,
 )
 from leaderjobs.model.term import Term
 from leaderjobs.store import queries
@@ -30,6 +33,8 @@ __all__ = ["MOST_RESCUES", "Jobs", "Waker"]
 MOST_RESCUES = 100
 """Leaders that a job may outlive without a committed page in between."""
 MOST_ENQUEUE_TRIES = 10
+MOST_OPERATIONS = 4
+"""Operations of one connection that run at a time."""
 MOST_WAIT = timedelta(days=3650)
 """Longer delays are taken as this: Postgres has no instants without end."""
 _SQL = queries.load("jobs")
@@ -104,14 +109,23 @@ class Jobs:
 
     # -- the leader ----------------------------------------------------------------------------------------
 
-    def claim(self, connections: TermConnections, term: Term, limit: int, busy: Collection[str]) -> list[Job]:
-        """Start due jobs under `term`, at most one per connection, the most urgent first.
+    def claim(
+        self,
+        connections: TermConnections,
+        term: Term,
+        limit: int,
+        busy: Collection[str],
+        operating: Mapping[str, int] | None = None,
+    ) -> list[Job]:
+        """Start due jobs under `term`, at most one per lane, the most urgent first.
 
-        Due by the database's clock; in order of priority, then time, then id. `busy` must name the connection
+        Due by the database's clock; in order of priority, then time, then id. `busy` must name the lane
         of EVERY attempt of this term that is under way, until `finish` has returned or raised for it: a job
-        that the database shows running under this term on a connection that is not busy is taken for one
+        that the database shows running under this term in a lane that is not busy is taken for one
         whose claim or finish was never acknowledged, and is handed out again within the same attempt.
+        `operating` counts the operations under way by connection; at most MOST_OPERATIONS of one run at once.
         """
+        counts = operating or {}
         with fenced(connections, term) as connection:
             cursor = connection.execute(
                 _SQL["claim"],
@@ -121,6 +135,9 @@ class Jobs:
                     "member": term.member,
                     "limit": limit,
                     "busy": list(busy),
+                    "operating": list(counts),
+                    "counts": list(counts.values()),
+                    "operations": MOST_OPERATIONS,
                 },
             )
         return [_job(row) for row in rows_of(cursor)]
@@ -140,6 +157,8 @@ class Jobs:
         }
         ending = _ending(outcome)
         with fenced(connections, term) as connection:
+            if job.effect is not None:
+                connection.execute(_SQL["hold_effect"], {"effect": job.effect})
             if isinstance(outcome, Hold):
                 connection.execute(_HOLDS["hold"], {**ours, **ending, "code": storable(outcome.code)})
             if isinstance(outcome, Completed):
@@ -198,6 +217,12 @@ def _ending(outcome: Outcome) -> dict[str, object]:
             return _end(JobState.DISCARDED, error=error)
         case GiveBack():
             return _end(JobState.AVAILABLE, back=1)
+        case Postpone(delay, error, seen):
+            return {**_end(JobState.RETRYABLE, back=1, delay=delay, error=error), "seen": seen}
+        case Uncertain(delay, error, seen):
+            return {**_end(JobState.UNCERTAIN, back=1, delay=delay, error=error), "seen": seen}
+        case Cancelled():
+            return _end(JobState.CANCELLED)
 
 
 def _end(
@@ -214,6 +239,7 @@ def _end(
         "back": back,
         "delay": None if delay is None else min(delay, MOST_WAIT),
         "error": None if error is None else storable(error),
+        "seen": None,
     }
 
 
@@ -236,4 +262,5 @@ def _job(row: Mapping[str, Any]) -> Job:
         member=row["member"],
         error=row["error"],
         progress=Progress(row["progress_stream"], row["progress_pages"], row["progress_rows"]),
+        effect=row["effect"],
     )

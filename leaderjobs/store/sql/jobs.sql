@@ -37,29 +37,40 @@ ORDER BY finished_at DESC, id DESC
 LIMIT %(limit)s;
 
 -- name: claim
--- Due by the database's clock, one per connection, none of a connection that is busy or held. A row that is
--- running under this very term although its connection is not busy is one whose claim or finish was never
+-- Due by the database's clock. One per lane, and none of a lane that is busy: the syncs of a connection share one,
+-- every operation has its own, up to a bound per connection. None of a connection that is held. A row that is
+-- running under this very term although its lane is not busy is one whose claim or finish was never
 -- acknowledged: nobody runs it, so it is claimed again, within the same attempt.
 WITH due AS (
-    SELECT id, connection, priority, scheduled_at, 1 AS more
+    SELECT id, connection, effect, coalesce(effect::text, connection) AS lane, priority, scheduled_at, 1 AS more
     FROM leaderjobs.jobs
-    WHERE cluster = %(cluster)s AND state IN ('scheduled', 'available', 'retryable') AND scheduled_at <= now()
+    WHERE cluster = %(cluster)s AND state IN ('scheduled', 'available', 'retryable', 'uncertain')
+      AND scheduled_at <= now()
     UNION ALL
-    SELECT id, connection, -1, scheduled_at, 0
+    SELECT id, connection, effect, coalesce(effect::text, connection), -1, scheduled_at, 0
     FROM leaderjobs.jobs
     WHERE cluster = %(cluster)s AND state = 'running' AND term = %(number)s
 ), first AS (
-    SELECT DISTINCT ON (connection) *
+    SELECT DISTINCT ON (lane) *
     FROM due
-    WHERE connection <> ALL (%(busy)s)
+    WHERE lane <> ALL (%(busy)s)
       AND NOT EXISTS (
         SELECT FROM leaderjobs.holds h
         WHERE h.cluster = %(cluster)s AND h.connection = due.connection AND h.until > now()
       )
-    ORDER BY connection, priority, scheduled_at, id
+    ORDER BY lane, priority, scheduled_at, id
+), placed AS (
+    SELECT *, row_number() OVER (
+        PARTITION BY connection, effect IS NULL ORDER BY priority, scheduled_at, id
+    ) + coalesce((
+        SELECT taken.count FROM unnest(%(operating)s::text[], %(counts)s::bigint[]) AS taken (name, count)
+        WHERE taken.name = first.connection
+    ), 0) AS at_once
+    FROM first
 ), chosen AS (
     SELECT id, more, row_number() OVER (ORDER BY priority, scheduled_at, id) AS place
-    FROM first
+    FROM placed
+    WHERE effect IS NULL OR at_once <= %(operations)s
     ORDER BY priority, scheduled_at, id
     LIMIT %(limit)s
 ), claimed AS (
@@ -68,10 +79,17 @@ WITH due AS (
         started_at = now()
     FROM chosen
     WHERE j.id = chosen.id
-      AND CASE chosen.more WHEN 0 THEN j.state = 'running' ELSE j.state IN ('scheduled', 'available', 'retryable') END
+      AND CASE chosen.more
+            WHEN 0 THEN j.state = 'running'
+            ELSE j.state IN ('scheduled', 'available', 'retryable', 'uncertain')
+          END
     RETURNING j.*, chosen.place
 )
 SELECT * FROM claimed ORDER BY place;
+
+-- name: hold_effect
+-- Before `finish`: evidence that comes now either is seen there, or sees the job as it is after it.
+SELECT version FROM leaderjobs.effects WHERE id = %(effect)s FOR SHARE;
 
 -- name: finish
 -- Only the attempt that runs the job may end it; who waits for the job is told when nothing moves it on.
@@ -79,9 +97,14 @@ WITH ended AS (
     UPDATE leaderjobs.jobs
     SET state = CASE WHEN %(spends)s AND attempt >= max_attempts THEN 'discarded' ELSE %(state)s END,
         attempt = attempt - %(back)s,
-        scheduled_at = CASE WHEN %(delay)s::interval IS NULL THEN scheduled_at ELSE now() + %(delay)s::interval END,
+        scheduled_at = CASE
+            WHEN %(delay)s::interval IS NULL THEN scheduled_at
+            -- The effect has changed since it was looked at: look again.
+            WHEN (SELECT e.version FROM leaderjobs.effects e WHERE e.id = jobs.effect) <> %(seen)s THEN now()
+            ELSE now() + %(delay)s::interval
+        END,
         finished_at = CASE
-            WHEN %(state)s IN ('completed', 'discarded') OR %(spends)s AND attempt >= max_attempts THEN now()
+            WHEN %(state)s IN ('completed', 'discarded', 'cancelled') OR %(spends)s AND attempt >= max_attempts THEN now()
         END,
         error = CASE WHEN %(state)s = 'available' THEN error ELSE %(error)s END,
         -- An attempt that is given back goes on with its progress; the next attempt begins anew.
@@ -91,7 +114,9 @@ WITH ended AS (
     WHERE id = %(id)s AND cluster = %(cluster)s AND state = 'running' AND term = %(number)s AND attempt = %(attempt)s
     RETURNING state
 )
-SELECT state, CASE WHEN state IN ('completed', 'discarded') THEN pg_notify('leaderjobs', %(cluster)s) END
+SELECT state, CASE
+    WHEN state IN ('completed', 'discarded', 'cancelled', 'uncertain') THEN pg_notify('leaderjobs', %(cluster)s)
+END
 FROM ended;
 
 -- name: state
@@ -99,12 +124,12 @@ FROM ended;
 SELECT state FROM leaderjobs.jobs WHERE cluster = %(cluster)s AND id = %(id)s;
 
 -- name: rescue
--- Running under an older term is dead by definition, whatever its age. A job that takes its leaders down
--- with it is given up after many rescues without a committed page in between.
+-- Running under an older term is dead by definition, whatever its age. A sync that takes its leaders down
+-- with it is given up after many rescues without a committed page in between; an effect never is.
 UPDATE leaderjobs.jobs
-SET state = CASE WHEN rescues >= %(most)s THEN 'discarded' ELSE 'available' END,
-    finished_at = CASE WHEN rescues >= %(most)s THEN now() END,
-    error = CASE WHEN rescues >= %(most)s THEN %(reason)s ELSE error END,
+SET state = CASE WHEN rescues >= %(most)s AND effect IS NULL THEN 'discarded' ELSE 'available' END,
+    finished_at = CASE WHEN rescues >= %(most)s AND effect IS NULL THEN now() END,
+    error = CASE WHEN rescues >= %(most)s AND effect IS NULL THEN %(reason)s ELSE error END,
     attempt = attempt - 1,
     rescues = rescues + 1
 WHERE cluster = %(cluster)s AND state = 'running' AND term < %(number)s;
@@ -128,7 +153,7 @@ FROM (
     SELECT greatest(j.scheduled_at, h.until) AS due
     FROM leaderjobs.jobs j
     LEFT JOIN leaderjobs.holds h ON h.cluster = j.cluster AND h.connection = j.connection
-    WHERE j.cluster = %(cluster)s AND j.state IN ('scheduled', 'available', 'retryable')
+    WHERE j.cluster = %(cluster)s AND j.state IN ('scheduled', 'available', 'retryable', 'uncertain')
 ) waiting
 WHERE waiting.due > now();
 

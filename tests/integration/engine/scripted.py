@@ -5,20 +5,22 @@ from __future__ import annotations
 import os
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import ClassVar
 
 from leaderjobs import app, clock
-from leaderjobs.connectors.base import Connector, ReadContext
+from leaderjobs.connectors.base import Connector, Operation, ReadContext
+from leaderjobs.connectors.outcome import Answer
 from leaderjobs.coordination.memory import MemoryCoordinator
 from leaderjobs.coordination.memory_server import MemoryServer
 from leaderjobs.engine.replica import Replica
 from leaderjobs.engine.stores import Stores
 from leaderjobs.engine.worker import Worker
 from leaderjobs.model.batch import Batch, Landing
+from leaderjobs.model.effect import Request
 from leaderjobs.model.event import Event, EventKind
 from leaderjobs.model.job import Job, NewJob
 from leaderjobs.model.marker import Cursor
@@ -45,6 +47,9 @@ class Script:
     """(stream, page) in the order they were fetched."""
     waiting: threading.Event = field(default_factory=threading.Event)
     """Set when a read waits at the gate."""
+    operations: dict[str, Operation] = field(default_factory=dict)
+    exchange: Callable[[Request], Answer] | None = None
+    """What the provider does with a request, once the guard has let it out."""
 
 
 class ScriptedConnector(Connector):
@@ -73,6 +78,18 @@ class ScriptedConnector(Connector):
             script.reads.append((stream, page))
             body = b'{"rows": [{"id": "%d"}]}' % page
             yield Batch(stream, body, ("rows",), None, {"page": page}, Landing.UPSERT, 1)
+
+    @property
+    def operations(self) -> Mapping[str, Operation]:
+        """Those of the script."""
+        return self._script.operations
+
+    def exchange(self, request: Request, *, timeout: timedelta, guard: Callable[[], None]) -> Answer:
+        """As the script says, within any time."""
+        del timeout
+        guard()
+        assert self._script.exchange is not None
+        return self._script.exchange(request)
 
     def check(self) -> None:
         """Nothing to prove."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -13,11 +14,14 @@ import psycopg
 
 from leaderjobs import clock
 from leaderjobs.model.batch import Batch, Landing
+from leaderjobs.model.effect import Effect, NewEffect, Request
 from leaderjobs.model.job import Job, NewJob
 from leaderjobs.model.marker import Marker
+from leaderjobs.model.settle import Basis
 from leaderjobs.model.stream import Column, ColumnType, Stream
 from leaderjobs.model.term import Term
 from leaderjobs.store.batches import Batches
+from leaderjobs.store.effects import Effects, Stamp
 from leaderjobs.store.holds import Holds
 from leaderjobs.store.jobs import Jobs
 from leaderjobs.store.markers import Markers
@@ -62,6 +66,7 @@ class Cluster:
         self.terms = Terms(self.database, self.name)
         self.jobs = Jobs(self.database, self.name)
         self.holds = Holds(self.database, self.name)
+        self.effects = Effects(self.database, self.name)
         self.markers = Markers(self.database, self.name)
         self.batches = Batches(self.database, self.name)
 
@@ -89,6 +94,22 @@ class Cluster:
     def enqueue(self, connection: str = "household", **more: object) -> Job:
         job, _ = self.jobs.enqueue(NewJob("sync", connection, ("things",), **more))  # type: ignore[arg-type]
         return job
+
+    def wish(
+        self, key: str = "invoice:in_1:pay", connection: str = "billing", **arguments: object
+    ) -> NewEffect:
+        """An effect to plan."""
+        effect_id = uuid.uuid4()
+        request = Request("POST", "/pay", b"amount=1200", {"Idempotency-Key": f"lj-{effect_id}"})
+        return NewEffect(effect_id, connection, "pay", key, arguments, request, f"lj-{effect_id}")
+
+    def plan(self, key: str = "invoice:in_1:pay", connection: str = "billing", **arguments: object) -> Effect:
+        return self.effects.plan(self.wish(key, connection, **arguments))[0]
+
+    def stamp(
+        self, led: Led, effect: Effect, basis: Basis = Basis.FIRST, window: timedelta | None = None
+    ) -> Stamp:
+        return self.effects.stamp(led.connections, led.term, effect, uuid.uuid4(), basis, window)
 
     def claim(self, led: Led, limit: int = 1, busy: tuple[str, ...] = ()) -> list[Job]:
         return self.jobs.claim(led.connections, led.term, limit, busy)

@@ -1,3 +1,48 @@
+column effect_sends.basis text not null
+column effect_sends.code text not null default ''::text
+column effect_sends.effect uuid not null
+column effect_sends.ended_at timestamp with time zone
+column effect_sends.facts jsonb not null default '{}'::jsonb
+column effect_sends.member text not null
+column effect_sends.message text not null default ''::text
+column effect_sends.n integer not null
+column effect_sends.remote_id text not null default ''::text
+column effect_sends.replayed boolean not null default false
+column effect_sends.request_id text not null default ''::text
+column effect_sends.retry_after interval
+column effect_sends.sent_at timestamp with time zone not null
+column effect_sends.should_retry boolean
+column effect_sends.stamp uuid not null
+column effect_sends.status integer
+column effect_sends.term bigint not null
+column effect_sends.told text
+column effects.arguments jsonb not null
+column effects.body bytea not null
+column effects.business_key text not null
+column effects.by_other boolean not null default false
+column effects.cluster text not null
+column effects.code text not null default ''::text
+column effects.connection text not null
+column effects.contradiction text not null default ''::text
+column effects.created_at timestamp with time zone not null default now()
+column effects.facts jsonb not null default '{}'::jsonb
+column effects.first_sent_at timestamp with time zone
+column effects.headers json not null
+column effects.id uuid not null
+column effects.idempotency_key text not null
+column effects.looked_up_at timestamp with time zone
+column effects.max_attempts integer not null
+column effects.method text not null
+column effects.note text not null default ''::text
+column effects.operation text not null
+column effects.path text not null
+column effects.reason text not null default ''::text
+column effects.remote_id text not null default ''::text
+column effects.resolved_by text not null default ''::text
+column effects.send_count integer not null default 0
+column effects.settled_at timestamp with time zone
+column effects.state text not null
+column effects.version bigint not null default 0
 column holds.cluster text not null
 column holds.code text not null
 column holds.connection text not null
@@ -8,6 +53,7 @@ column jobs.attempt integer not null default 0
 column jobs.cluster text not null
 column jobs.connection text not null
 column jobs.created_at timestamp with time zone not null default now()
+column jobs.effect uuid
 column jobs.error text
 column jobs.finished_at timestamp with time zone
 column jobs.id bigint not null
@@ -51,12 +97,27 @@ column terms.origin text not null
 column terms.partition integer not null
 column terms.raised_at timestamp with time zone not null default now()
 column terms.token bigint not null
+constraint leaderjobs.effect_sends CHECK (((told IS NULL) = (ended_at IS NULL)))
+constraint leaderjobs.effect_sends CHECK ((basis = ANY (ARRAY['first'::text, 'never_acted'::text, 'key'::text, 'absence'::text])))
+constraint leaderjobs.effect_sends CHECK ((n > 0))
+constraint leaderjobs.effect_sends CHECK ((told = ANY (ARRAY['done'::text, 'pending'::text, 'declined'::text, 'mismatch'::text, 'refused'::text, 'not_sent'::text, 'unknown'::text, 'stuck'::text])))
+constraint leaderjobs.effect_sends FOREIGN KEY (effect) REFERENCES leaderjobs.effects(id)
+constraint leaderjobs.effect_sends PRIMARY KEY (effect, n)
+constraint leaderjobs.effect_sends UNIQUE (stamp)
+constraint leaderjobs.effects CHECK (((send_count = 0) = (first_sent_at IS NULL)))
+constraint leaderjobs.effects CHECK (((state <> 'planned'::text) OR (send_count = 0)))
+constraint leaderjobs.effects CHECK ((max_attempts > 0))
+constraint leaderjobs.effects CHECK ((state = ANY (ARRAY['planned'::text, 'sending'::text, 'succeeded'::text, 'failed'::text, 'uncertain'::text, 'cancelled'::text])))
+constraint leaderjobs.effects PRIMARY KEY (id)
+constraint leaderjobs.effects UNIQUE (cluster, connection, operation, business_key)
+constraint leaderjobs.effects UNIQUE (idempotency_key)
 constraint leaderjobs.holds PRIMARY KEY (cluster, connection)
 constraint leaderjobs.jobs CHECK (((priority >= 0) AND (priority <= 9)))
 constraint leaderjobs.jobs CHECK (((state <> 'running'::text) OR ((term IS NOT NULL) AND (member IS NOT NULL) AND (attempt > 0))))
 constraint leaderjobs.jobs CHECK ((attempt >= 0))
 constraint leaderjobs.jobs CHECK ((max_attempts > 0))
 constraint leaderjobs.jobs CHECK ((state = ANY (ARRAY['scheduled'::text, 'available'::text, 'running'::text, 'retryable'::text, 'completed'::text, 'discarded'::text, 'cancelled'::text, 'uncertain'::text])))
+constraint leaderjobs.jobs FOREIGN KEY (effect) REFERENCES leaderjobs.effects(id)
 constraint leaderjobs.jobs PRIMARY KEY (id)
 constraint leaderjobs.markers CHECK ((rows >= 0))
 constraint leaderjobs.markers CHECK ((sequence > 0))
@@ -79,23 +140,37 @@ function json_text(doc jsonb, VARIADIC path text[]) returns text i
 function json_timestamptz(doc jsonb, VARIADIC path text[]) returns timestamp with time zone i
 function land(in_schema text, in_table text, in_key text, in_cluster text, in_connection text, in_ord bigint, body jsonb, upserts text[], deletes text) returns void v
 function progress(in_cluster text, in_id bigint, in_term bigint, in_attempt integer, in_stream text, more_rows bigint) returns void v
+function record(in_cluster text, in_effect uuid, in_stamp uuid, in_told text, in_code text, in_message text, in_status integer, in_replayed boolean, in_should_retry boolean, in_request_id text, in_remote_id text, in_facts jsonb, in_retry_after interval) returns boolean v
 function refuse(message text) returns text v
 function retire(in_schema text, in_table text, in_key text, in_cluster text, in_connection text, in_ord bigint, body jsonb, upserts text[]) returns void v
 function row_id(doc jsonb, key text, label text) returns text v
 function rows_of(body jsonb, member text, label text) returns jsonb v
+function stamp(in_cluster text, in_effect uuid, in_version bigint, in_stamp uuid, in_term bigint, in_member text, in_basis text, in_window interval) returns TABLE(n integer, sent_at timestamp with time zone, version bigint) v
 function term_name(in_cluster text, in_partition integer, in_number bigint) returns text i
 function text_date(value text) returns date i
 function text_timestamptz(value text) returns timestamp with time zone i
-index CREATE INDEX jobs_claimable ON leaderjobs.jobs USING btree (cluster, priority, scheduled_at, id) WHERE (state = ANY (ARRAY['scheduled'::text, 'available'::text, 'retryable'::text]))
+index CREATE INDEX effects_contradicted ON leaderjobs.effects USING btree (cluster) WHERE (contradiction <> ''::text)
+index CREATE INDEX effects_newest ON leaderjobs.effects USING btree (cluster, created_at DESC)
+index CREATE INDEX effects_open ON leaderjobs.effects USING btree (cluster, state) WHERE (state = ANY (ARRAY['planned'::text, 'sending'::text, 'uncertain'::text]))
+index CREATE INDEX jobs_claimable ON leaderjobs.jobs USING btree (cluster, priority, scheduled_at, id) WHERE (state = ANY (ARRAY['scheduled'::text, 'available'::text, 'retryable'::text, 'uncertain'::text]))
 index CREATE INDEX jobs_discarded ON leaderjobs.jobs USING btree (cluster, finished_at) WHERE (state = 'discarded'::text)
 index CREATE INDEX jobs_running ON leaderjobs.jobs USING btree (cluster, term) WHERE (state = 'running'::text)
+index CREATE UNIQUE INDEX effect_sends_pkey ON leaderjobs.effect_sends USING btree (effect, n)
+index CREATE UNIQUE INDEX effect_sends_stamp_key ON leaderjobs.effect_sends USING btree (stamp)
+index CREATE UNIQUE INDEX effects_cluster_connection_operation_business_key_key ON leaderjobs.effects USING btree (cluster, connection, operation, business_key)
+index CREATE UNIQUE INDEX effects_idempotency_key_key ON leaderjobs.effects USING btree (idempotency_key)
+index CREATE UNIQUE INDEX effects_pkey ON leaderjobs.effects USING btree (id)
 index CREATE UNIQUE INDEX holds_pkey ON leaderjobs.holds USING btree (cluster, connection)
+index CREATE UNIQUE INDEX jobs_effect ON leaderjobs.jobs USING btree (effect) WHERE (effect IS NOT NULL)
 index CREATE UNIQUE INDEX jobs_key ON leaderjobs.jobs USING btree (cluster, key) WHERE ((key IS NOT NULL) AND (state <> ALL (ARRAY['completed'::text, 'discarded'::text, 'cancelled'::text])))
 index CREATE UNIQUE INDEX jobs_pkey ON leaderjobs.jobs USING btree (id)
 index CREATE UNIQUE INDEX markers_pkey ON leaderjobs.markers USING btree (cluster, connection, stream)
 index CREATE UNIQUE INDEX schema_versions_pkey ON leaderjobs.schema_versions USING btree (number)
 index CREATE UNIQUE INDEX stages_pkey ON leaderjobs.stages USING btree (cluster, connection, stream, page)
 index CREATE UNIQUE INDEX terms_pkey ON leaderjobs.terms USING btree (cluster, partition)
+options effect_sends fillfactor=70
+options effects autovacuum_vacuum_scale_factor=0.02
+options effects fillfactor=70
 options jobs autovacuum_analyze_scale_factor=0.05
 options jobs autovacuum_vacuum_cost_delay=0
 options jobs autovacuum_vacuum_scale_factor=0.01
