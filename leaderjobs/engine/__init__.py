@@ -7,7 +7,9 @@ One member, many members
 Who is authoritative for what
     - the coordinator: who may try to lead (a claim and its fencing token);
     - Postgres: whose writes count (the fence in store/terms) and how far every stream is (markers);
-    - a member's own boot clock: how long it may believe in its Term without having heard more.
+    - a member's own boot clock: how long it may believe in its Term without having heard more;
+    - the ledger (store/effects): what was sent to third parties and what came back. `model.settle` decides
+      from it alone, so every leader, at every try, comes to the same decision.
     A replica of markers is a copy: good for showing lag and for noticing lost commits, never a source.
 
 A member's states
@@ -29,6 +31,9 @@ The races that this order prevents
     - the deadline has a guard thread of its own, because the elector may be waiting for an answer that
       never comes;
     - resigning comes last, after the final fenced write, else two members would work at once;
+    - an operation is stamped in the ledger before it is sent and looked at once more right before its first
+      byte leaves, so a leader that slept in between finds its term over; what leaves all the same is the same
+      request under the same key (`operator`, `model.settle`);
     - a resigned or failed leader goes to the end of the line with a new candidate; an old candidate that
       survived is removed before a new one is made.
 """

@@ -16,6 +16,7 @@ import dataclasses
 import threading
 import uuid
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from leaderjobs import __version__, clock
 from leaderjobs.backoff import Backoff
@@ -60,6 +61,14 @@ LEAST_ROOM_BEATS = 2
 """Heartbeats that may be missing before a call's time does not fit into the term any more."""
 _LOOK_RETRY = Backoff(first=timedelta(milliseconds=200), most=timedelta(seconds=2))
 _RECORD_RETRY = Backoff(first=timedelta(milliseconds=50), most=timedelta(seconds=1))
+
+
+class Errand(NamedTuple):
+    """One attempt, and what it works with."""
+
+    attempt: Attempt
+    connector: Connector
+    operation: Operation
 
 
 class SendChannel:
@@ -138,12 +147,13 @@ class Operator:
             raise AssertionError("a job without an effect is the runner's")
         effect, now = self._effects.load(attempt.job.effect)
         operation = _operation(connector, effect)
+        errand = Errand(attempt, connector, operation)
         for _ in range(MOST_STEPS):
             attempt.check()
             found: Verdict | None = None
             step = next_step(effect, found, operation.rules, now)
             if isinstance(step, LookUp):
-                found = self._look(attempt, connector, operation, effect)
+                found = self._look(errand, effect)
                 step = next_step(effect, found, operation.rules, now)
             match step:
                 case None:
@@ -151,7 +161,7 @@ class Operator:
                 case Settle() as end:
                     self._settle(attempt, effect, end, looked=found is not None)
                 case SendNow(basis):
-                    waits = self._send_if_due(attempt, connector, operation, effect, basis, now)
+                    waits = self._send_if_due(errand, effect, basis, now)
                     if waits is not None:
                         return waits
                 case Wait() | LookUp():
@@ -163,8 +173,9 @@ class Operator:
 
     # -- looking -------------------------------------------------------------------------------------------
 
-    def _look(self, attempt: Attempt, connector: Connector, operation: Operation, effect: Effect) -> Verdict:
+    def _look(self, errand: Errand, effect: Effect) -> Verdict:
         """What the provider shows; UNAVAILABLE when it could not be asked a few times in a row."""
+        attempt, connector, operation = errand
 
         def ask(request: Request) -> Answer:
             return connector.exchange(request, timeout=operation.timeout, guard=attempt.check)
@@ -173,9 +184,13 @@ class Operator:
         for look in range(1, MOST_LOOKS + 1):
             attempt.holds(connector)
             try:
-                return operation.look_up(effect, ask)
+                found = operation.look_up(effect, ask)
             except TransientError as error:
                 said = str(error)
+            else:
+                if found.hold:
+                    raise NeedsUser(found.message, code=found.code)
+                return found
             finally:
                 attempt.holds(None)
             if look < MOST_LOOKS:
@@ -184,26 +199,17 @@ class Operator:
 
     # -- sending -------------------------------------------------------------------------------------------
 
-    def _send_if_due(
-        self,
-        attempt: Attempt,
-        connector: Connector,
-        operation: Operation,
-        effect: Effect,
-        basis: Basis,
-        now: datetime,
-    ) -> Outcome | None:
+    def _send_if_due(self, errand: Errand, effect: Effect, basis: Basis, now: datetime) -> Outcome | None:
         """Send, unless the last send is too recent; None when there is more to do at once."""
         pause = _pause(effect, now)
         if pause is not None:
             return Postpone(pause, _last_words(effect), effect.version)
-        verdict = self._send(attempt, connector, operation, effect, basis)
+        verdict = self._send(errand, effect, basis)
         return Hold(PROBE_HOLD_EVERY, verdict.code, verdict.message) if verdict.hold else None
 
-    def _send(
-        self, attempt: Attempt, connector: Connector, operation: Operation, effect: Effect, basis: Basis
-    ) -> Verdict:
+    def _send(self, errand: Errand, effect: Effect, basis: Basis) -> Verdict:
         """Stamp, send, record; in this order, and the record whatever happened."""
+        attempt, connector, operation = errand
         term = attempt.term
         timeout = self._room(attempt, operation.timeout)
         nonce = uuid.uuid4()

@@ -23,6 +23,11 @@ Why an older term's write never commits after a newer term has begun (I1):
 - `idle_in_transaction_session_timeout` alone is not enough: a backend whose client stalls in the middle of
   a pipeline counts as active.
 
+The ledger of effects (`effects`) is the one place with writes that need no term: evidence of what became of
+a send is true whoever brings it, so a leader that was deposed while it waited for an answer may still write
+it down. Everything that decides (a stamp, a settlement) goes through `fenced`, and names the version of the
+effect that it has seen; evidence and decisions lock the effect first and the job after it.
+
 Errors: everything psycopg raises becomes an error of `leaderjobs.errors` (`faults`), one line, without
 libpq's words, which may quote a mistyped URL and its password. When a connection breaks during COMMIT the
 outcome is unknown: StoreUnavailable, and the caller reads the marker or the job again.
