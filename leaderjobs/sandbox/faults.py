@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fnmatch
 import random
 import threading
 from enum import StrEnum
+from typing import Literal
 
 import msgspec
 
@@ -13,13 +15,14 @@ class FaultKind(StrEnum):
     """The faults; those of the page's content only make sense where pages are served."""
 
     LATENCY = "latency"
-    """The answer comes `delay_ms` later."""
+    """The provider acts `delay_ms` later, also when the client has gone by then; `after`: it acts at once and
+    the answer comes later."""
     RATE_LIMITED = "rate_limited"
-    """429, with `retry_after` as the header where given."""
+    """429, with `retry_after` as the header where given; never kept under an idempotency key."""
     SERVER_ERROR = "server_error"
     """`status` (500 unless given) in the provider's shape."""
     ERROR = "error"
-    """`status`, `error_type` and `error_code` as given."""
+    """`status` (400 unless given), `error_type` and `error_code` as given; never kept under a key."""
     LOGIN_REQUIRED = "login_required"
     MUTATION = "mutation"
     """The data changed while a client was paging."""
@@ -29,6 +32,8 @@ class FaultKind(StrEnum):
     """`status` (200 unless given) with a page for people."""
     RESET = "reset"
     """The connection is reset instead of an answer."""
+    DROP = "drop"
+    """The connection is closed in good order without a byte of an answer."""
     HANG = "hang"
     """No answer, the connection stays open until the client or the sandbox closes it."""
     TRUNCATED = "truncated"
@@ -47,12 +52,29 @@ class FaultKind(StrEnum):
     """A JSON object without what the contract promises."""
 
 
+WIRE = frozenset(
+    {FaultKind.HANG, FaultKind.RESET, FaultKind.DROP, FaultKind.HUGE, FaultKind.REDIRECT, FaultKind.HTML}
+)
+"""What stands in the place of an answer."""
+_ANSWER = frozenset({FaultKind.TRUNCATED, FaultKind.SLOW_DRIP, FaultKind.SHAPELESS})
+"""What spoils an answer, which the provider must have given, so that it has always acted."""
+_EITHER = WIRE | _ANSWER | {FaultKind.LATENCY, FaultKind.SERVER_ERROR}
+
+
 class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One fault and when it strikes; the defaults make it strike every request."""
+    """One fault and when it strikes; the defaults make it strike every request.
+
+    What stands in the place of an answer strikes before the provider: the request never reached it. With
+    `after` the provider has acted, kept the answer under the request's key, and only the answer is lost.
+    """
 
     kind: FaultKind
     path: str = ""
-    """Only requests whose path begins so."""
+    """Only requests whose path begins so; may hold `*`, as in `/v1/invoices/*/pay`."""
+    method: str = ""
+    """Only requests of this method, such as POST."""
+    after: bool = False
+    """Strikes once the provider has acted."""
     skip: int = 0
     """So many matching requests pass first."""
     count: int | None = None
@@ -63,6 +85,22 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     retry_after: str | None = None
     error_type: str = "API_ERROR"
     error_code: str = "INTERNAL_SERVER_ERROR"
+    stored: bool = True
+    """Whether a `server_error` is what the request's key gives back from then on. If not, the key gives the
+    real answer (`after`), or is still free."""
+    should_retry: Literal["true", "false"] | None = None
+    """What the error's `Stripe-Should-Retry` says; None: what Stripe says of its own accord."""
+
+    def __post_init__(self) -> None:
+        """Refuse an `after` without a meaning."""
+        if self.after and self.kind not in _EITHER:
+            raise ValueError(f"{self.kind}: never strikes after; allowed: {', '.join(sorted(_EITHER))}")
+
+    def strikes(self, path: str, method: str) -> bool:
+        """Whether it is meant for such a request."""
+        return self.method in {"", method} and (
+            fnmatch.fnmatchcase(path, f"{self.path}*") if "*" in self.path else path.startswith(self.path)
+        )
 
 
 class Faults:
@@ -83,13 +121,13 @@ class Faults:
             self._passed = [0] * len(faults)
             self._struck = [0] * len(faults)
 
-    def draw(self, path: str) -> tuple[Fault, ...]:
+    def draw(self, path: str, method: str = "POST") -> tuple[Fault, ...]:
         """The faults that strike this request, counted as struck."""
         with self._lock:
             return tuple(
                 fault
                 for index, fault in enumerate(self._switched_on)
-                if path.startswith(fault.path) and self._strikes(index, fault)
+                if fault.strikes(path, method) and self._strikes(index, fault)
             )
 
     def struck(self) -> int:

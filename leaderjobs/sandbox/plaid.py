@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from leaderjobs.sandbox.exchange import Reply, Request
 from leaderjobs.sandbox.faults import Fault, FaultKind
 from leaderjobs.sandbox.plaid_answers import (
     Refusal,
@@ -25,7 +26,7 @@ from leaderjobs.sandbox.plaid_answers import (
 )
 from leaderjobs.sandbox.plaid_item import Item, Page, Position
 from leaderjobs.sandbox.plaid_rows import plaid_id
-from leaderjobs.sandbox.server import Reply, Sandbox
+from leaderjobs.sandbox.server import Sandbox
 
 MOST_PAGE = 500
 DEFAULT_PAGE = 100
@@ -158,16 +159,19 @@ class PlaidSandbox(Sandbox):
             self.require_login(required=bool(wanted["login_required"]))
         return changed
 
-    def answer(self, path: str, headers: Message, body: bytes, faults: tuple[Fault, ...]) -> Reply:
+    def answer(self, request: Request, faults: tuple[Fault, ...]) -> Reply:
         """As Plaid: an object with a `request_id`, or an error object with a status of 4xx or 5xx."""
         request_id = self._request_id()
         try:
             for fault in faults:
-                strike(fault, path)
-            endpoint, required, optional = self._endpoint(path)
-            asked = self._checked(headers, body, required, optional)
+                if not fault.after:
+                    strike(fault, request.path)
+            endpoint, required, optional = self._endpoint(request.path)
+            asked = self._checked(request.headers, request.body, required, optional)
             with self._state:
                 rest = endpoint(asked, frozenset(fault.kind for fault in faults))
+            for fault in faults:
+                strike(fault, request.path)
         except Refusal as refusal:
             return refuse(refusal, request_id, faults)
         return Reply(200, b'{"request_id":"' + request_id.encode() + b'"' + rest + b"}")

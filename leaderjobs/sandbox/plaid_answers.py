@@ -6,9 +6,9 @@ from typing import Any
 
 import msgspec
 
+from leaderjobs.sandbox.exchange import Reply
 from leaderjobs.sandbox.faults import Fault, FaultKind
 from leaderjobs.sandbox.plaid_item import Item, Page
-from leaderjobs.sandbox.server import Reply
 
 _LIMITS = {
     "/transactions/sync": "TRANSACTIONS_SYNC_LIMIT",

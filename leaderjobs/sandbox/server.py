@@ -6,21 +6,22 @@ import contextlib
 import socket
 import socketserver
 import struct
+import sys
 import threading
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import timedelta
 from email.message import Message
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import msgspec
 
-from leaderjobs.sandbox.faults import Fault, FaultKind, Faults
+from leaderjobs.sandbox.exchange import Reply, Request
+from leaderjobs.sandbox.faults import WIRE, Fault, FaultKind, Faults
 
 CONTROL = "/_sandbox/"
 MOST_REQUEST_BYTES = 1024 * 1024
@@ -31,18 +32,11 @@ _POLL_SECONDS = 0.05
 _HTML = b"<!doctype html><title>Sorry</title><h1>We will be right back</h1>"
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """One answer, ready to be sent."""
-
-    status: int
-    body: bytes
-    headers: Mapping[str, str] = field(default_factory=dict)
-    content_type: str = "application/json"
-
-
 class Sandbox(ABC):
     """A provider on 127.0.0.1; use it as a context manager, or call `start` and `stop`."""
+
+    methods: ClassVar[frozenset[str]] = frozenset({"POST"})
+    """The others are refused with 405."""
 
     def __init__(self, *, seed: int, port: int = 0, latency: timedelta = timedelta(0)) -> None:
         """`port` 0 takes a free one; `latency` comes on top of every answer of the provider."""
@@ -51,6 +45,7 @@ class Sandbox(ABC):
         self.latency = latency
         self._lock = threading.Lock()
         self._requests: Counter[str] = Counter()
+        self._received = 0
         self._server = _Server(port, self)
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": _POLL_SECONDS}, name="sandbox"
@@ -85,19 +80,33 @@ class Sandbox(ABC):
         """Stop."""
         self.stop()
 
+    def pause(self, seconds: float) -> bool:
+        """Wait so long; whether the sandbox is stopping, so that waiting on makes no sense."""
+        return seconds > 0 and self.stopping.wait(seconds)
+
     def requests(self) -> dict[str, int]:
         """How many requests each path got, also those that a fault struck; steering not counted."""
         with self._lock:
             return dict(self._requests)
 
-    def count(self, path: str) -> None:
-        """Note a request."""
+    def received(self, method: str, path: str, query: str, headers: Message, body: bytes) -> Request:
+        """Note that a request has come in whole, before anything can happen to it."""
         with self._lock:
-            self._requests[path] += 1
+            self._received += 1
+            self._requests[self.counted_as(method, path)] += 1
+            return Request(self._received, method, path, query, headers, body)
+
+    def counted_as(self, _method: str, path: str) -> str:
+        """The name under which `requests` counts such a request."""
+        return path
+
+    def begin(self, _request: Request, _faults: tuple[Fault, ...]) -> Reply | None:
+        """What can be said before the work begins, such as a refusal; None: `answer` will be called."""
+        return None
 
     @abstractmethod
-    def answer(self, path: str, headers: Message, body: bytes, faults: tuple[Fault, ...]) -> Reply:
-        """What the provider says; `faults` are those that struck."""
+    def answer(self, request: Request, faults: tuple[Fault, ...]) -> Reply:
+        """Act, and say how it went; `faults` are those that struck."""
 
     @abstractmethod
     def state(self) -> dict[str, Any]:
@@ -110,6 +119,10 @@ class Sandbox(ABC):
     @abstractmethod
     def change(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
         """Carry out `POST /_sandbox/change`; ValueError for what it does not know."""
+
+    def record_json(self, _name: str) -> bytes | None:
+        """A record of the provider's own for `GET /_sandbox/<name>`; None: it keeps none of that name."""
+        return None
 
 
 class _Server(ThreadingHTTPServer):
@@ -148,7 +161,9 @@ class _Server(ThreadingHTTPServer):
                 _shut(connection)
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that went away is what half of the tests are about; nothing is printed."""
+        """Say nothing of a client that went away, which is what half of the tests are about."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type] # typeshed: any of the servers
 
 
 def _shut(connection: socket.socket) -> None:
@@ -171,10 +186,15 @@ class _Handler(BaseHTTPRequestHandler):
         super().finish()
 
     def do_GET(self) -> None:
-        self._serve(b"")
+        self._receive(self.headers.get("Content-Length", "0"))
+
+    def do_DELETE(self) -> None:
+        self.do_GET()
 
     def do_POST(self) -> None:
-        length = self.headers.get("Content-Length", "")
+        self._receive(self.headers.get("Content-Length", ""))
+
+    def _receive(self, length: str) -> None:
         if not length.isdigit():
             self.close_connection = True
             self._send(_plain(HTTPStatus.LENGTH_REQUIRED))
@@ -182,38 +202,68 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self._send(_plain(HTTPStatus.REQUEST_ENTITY_TOO_LARGE))
         else:
-            self._serve(self.rfile.read(int(length)))
+            body = self.rfile.read(int(length))
+            if len(body) < int(length):  # The client died in the middle: nobody acts on half a request.
+                self.close_connection = True
+            else:
+                self._serve(body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
         """Say nothing: the counters tell more."""
 
     def _serve(self, body: bytes) -> None:
-        sandbox, path = self.server.sandbox, self.path.partition("?")[0]
+        sandbox = self.server.sandbox
+        path, _, query = self.path.partition("?")
         if path.startswith(CONTROL):
             self._send(_steer(sandbox, self.command, path, body))
             return
-        sandbox.count(path)
-        if self.command != "POST":
+        request = sandbox.received(self.command, path, query, self.headers, body)
+        if self.command not in sandbox.methods:
             self._send(_plain(HTTPStatus.METHOD_NOT_ALLOWED))
             return
-        faults = sandbox.faults.draw(path)
-        wire = {fault.kind: fault for fault in faults}
-        delay = sandbox.latency.total_seconds() + _delay(wire.get(FaultKind.LATENCY))
-        if delay and sandbox.stopping.wait(delay):
+        try:
+            self._carry_out(request, sandbox.faults.draw(path, self.command))
+        except OverflowError as full:
+            self.close_connection = True
+            self._send(_plain(HTTPStatus.INSUFFICIENT_STORAGE, str(full)))
+
+    def _carry_out(self, request: Request, faults: tuple[Fault, ...]) -> None:
+        """Answer, with the faults in their places: before the provider hears of it, or once it has acted."""
+        sandbox = self.server.sandbox
+        before = {fault.kind: fault for fault in faults if not fault.after}
+        after = {fault.kind: fault for fault in faults if fault.after}
+        lost = not WIRE.isdisjoint(before)
+        said = None if lost else sandbox.begin(request, faults)
+        if sandbox.pause(sandbox.latency.total_seconds() + _delay(before.get(FaultKind.LATENCY))):
             return
+        if lost:
+            self._strike(request, before)
+            return
+        if said is None:
+            said = sandbox.answer(request, faults)
+        if sandbox.pause(_delay(after.get(FaultKind.LATENCY))):
+            return
+        if WIRE.isdisjoint(after):
+            self._send_faulty(said, before | after)
+        else:
+            self._strike(request, after)
+
+    def _strike(self, request: Request, wire: Mapping[FaultKind, Fault]) -> None:
+        """What is there instead of an answer."""
+        sandbox = self.server.sandbox
         if FaultKind.HANG in wire:
-            sandbox.stopping.wait(MOST_HANG.total_seconds())
+            sandbox.pause(MOST_HANG.total_seconds())
             self.close_connection = True
         elif FaultKind.RESET in wire:
             self._reset()
+        elif FaultKind.DROP in wire:
+            self.close_connection = True
         elif FaultKind.HUGE in wire:
             self._send_huge()
         elif FaultKind.REDIRECT in wire:
-            self._send(Reply(307, b"{}", {"Location": sandbox.url + path}))
-        elif FaultKind.HTML in wire:
-            self._send(Reply(wire[FaultKind.HTML].status or 200, _HTML, content_type="text/html"))
+            self._send(Reply(307, b"{}", {"Location": sandbox.url + request.path}))
         else:
-            self._send_faulty(sandbox.answer(path, self.headers, body, faults), wire)
+            self._send(Reply(wire[FaultKind.HTML].status or 200, _HTML, content_type="text/html"))
 
     def _send_faulty(self, reply: Reply, wire: Mapping[FaultKind, Fault]) -> None:
         if FaultKind.TRUNCATED in wire:
@@ -224,7 +274,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             for byte in self._head(reply) + reply.body:
                 self.wfile.write(bytes((byte,)))
-                if self.server.sandbox.stopping.wait(_delay(wire[FaultKind.SLOW_DRIP])):
+                if self.server.sandbox.pause(_delay(wire[FaultKind.SLOW_DRIP])):
                     return
         else:
             self._send(reply)
@@ -271,6 +321,8 @@ def _steer(sandbox: Sandbox, method: str, path: str, body: bytes) -> Reply:
                 return _json({})
             case ("POST", "change"):
                 return _json(sandbox.change(msgspec.json.decode(body, type=dict[str, Any])))
+            case ("GET", name) if (record := sandbox.record_json(name)) is not None:
+                return Reply(200, record)
             case _:
                 return _plain(HTTPStatus.NOT_FOUND)
     except (msgspec.DecodeError, ValueError) as error:
@@ -281,8 +333,8 @@ def _json(document: dict[str, Any]) -> Reply:
     return Reply(200, msgspec.json.encode(document))
 
 
-def _plain(status: HTTPStatus) -> Reply:
-    return Reply(status, msgspec.json.encode({"error": status.phrase}))
+def _plain(status: HTTPStatus, text: str = "") -> Reply:
+    return Reply(status, msgspec.json.encode({"error": text or status.phrase}))
 
 
 def _phrase(status: int) -> str:
