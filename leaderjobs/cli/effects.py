@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import socket
+import sys
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 STATES = ("planned", "sending", "succeeded", "failed", "uncertain", "cancelled")
 MOST_SHOWN = 1000
 DIFFERENT = 3
+MOST_PIPED_COLUMNS = 1000
 _OUTPUT = click.option("--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
 
 
@@ -103,11 +105,8 @@ def show(context: Context, effect_id: str, output: str) -> None:
     for name, value in lines.items():
         if value:
             click.echo(f"{name:<16}{value}")
-    click.echo()
-    _table(
-        ("send", "stamped", "took", "term", "member", "because", "told", "what came back"),
-        [_send_row(send) for send in effect.sends],
-    )
+    for send in effect.sends:
+        click.echo(_send_lines(send))
 
 
 @command.command()
@@ -163,7 +162,7 @@ def retry(context: Context, effect_id: str) -> None:
 @command.command()
 @click.argument("connection")
 @click.option(
-    "--since", callback=duration, default="30d", show_default=True, metavar="D", help="How far back."
+    "--since", callback=duration, default="28d", show_default=True, metavar="D", help="How far back."
 )
 @_OUTPUT
 @click.pass_context
@@ -207,27 +206,23 @@ def document(value: object) -> str:
     return msgspec.json.encode(value).decode()
 
 
-def _send_row(send: Send) -> tuple[str, ...]:
-    took = "" if send.ended_at is None else f"{(send.ended_at - send.sent_at).total_seconds():.2f} s"
+def _send_lines(send: Send) -> str:
+    """When, which term, why it was allowed; what came back."""
+    who = f"in term {send.term} by {send.member} ({send.basis})"
+    stamped = f"send {send.n:<11}stamped {_moment(send.sent_at)} {who}"
     verdict = send.verdict
-    said = (
-        ""
-        if verdict is None
-        else " ".join(
-            filter(
-                None,
-                (
-                    "" if verdict.status is None else f"HTTP {verdict.status}",
-                    "replayed" if verdict.replayed else "",
-                    verdict.code,
-                    verdict.request_id,
-                    verdict.message,
-                ),
-            )
-        )
+    if verdict is None:
+        return f"{stamped}\n{'':<16}no evidence: it may have acted"
+    took = "" if send.ended_at is None else f"{(send.ended_at - send.sent_at).total_seconds():.2f} s"
+    parts = (
+        took,
+        "" if verdict.status is None else f"HTTP {verdict.status}",
+        "replayed" if verdict.replayed else "",
+        verdict.code,
+        verdict.request_id,
+        verdict.message,
     )
-    told = "no evidence" if verdict is None else verdict.told.value
-    return (str(send.n), _moment(send.sent_at), took, str(send.term), send.member, send.basis, told, said)
+    return f"{stamped}\n{'':<16}{verdict.told.value}: {', '.join(filter(None, parts))}"
 
 
 def _moment(at: datetime | None) -> str:
@@ -254,4 +249,6 @@ def _table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
     table = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False)
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
-    Console(highlight=False).print(table, markup=False)
+    # What a pipe gets is not folded: a line is a row.
+    width = None if sys.stdout.isatty() else MOST_PIPED_COLUMNS
+    Console(highlight=False, width=width).print(table, markup=False)

@@ -155,8 +155,8 @@ def _operation(stores: Stores, planner: Planner, cluster: str, target: tuple[str
     planned = planner.plan(*target, asked.arguments, asked.when)
     effect = planned.effect
     if not asked.as_json:
-        what = "planned" if planned.created else "is already there"
-        click.echo(f"effect {effect.id} ({effect.business_key}) {what}: {headline(effect)}")
+        what = "is planned" if planned.created else f"is already there: {headline(effect)}"
+        click.echo(f"effect {effect.id} ({effect.business_key}) {what}")
     if asked.wait and not effect.state.final:
         _wait(stores, cluster, stores.jobs.get(planned.job), asked.timeout)
         effect = stores.effects.get(effect.id)

@@ -55,7 +55,12 @@ TEMPLATE = """\
 # Of one request, from the connect to the last byte.
 #timeout = "30s"
 
-# What to pull from it: `leaderjobs enqueue household`.
+# One to act on: `leaderjobs enqueue billing.pay_invoice invoice=in_123 amount=1200 currency=usd`.
+#[connections.billing]
+#connector = "stripe"
+#api_key = { env = "STRIPE_API_KEY" }
+
+# What to pull: `leaderjobs enqueue household`.
 #[syncs.household]
 #connection = "household"
 # Left out: every stream of the connector.

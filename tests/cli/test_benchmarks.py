@@ -37,6 +37,7 @@ SHAPE = {
             ["upsert_first", "upsert_again", "staged", "sync_end_to_end", "sync_peak_memory"],
         ),
         (["startup"], ["help", "status"]),
+        (["charges", "--invoices", "100"], ["payments_per_invoice", "payments_of_one_invoice_at_most"]),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, list) else "",
 )

@@ -104,7 +104,7 @@ def test_waiting_ends_when_the_time_is_up_and_the_job_goes_on(config: Path) -> N
         (("household", "--key", ""), "1 to 200 printable characters"),
         (("household", "--key", "x" * 201), "1 to 200 printable characters"),
         (("household", "--key", "a\x07b"), "printable"),
-        ((), "SYNC"),
+        ((), "TARGET"),
     ],
 )
 def test_what_is_wrong_is_one_line_and_exit_2(

@@ -33,9 +33,17 @@ MINIMAL = {
     "connections.NAME": {"connector": '"plaid"', "client_id": '"a"', "secret": '"b"', "access_token": '"c"'},
     "syncs.NAME": {"connection": '"NAME"'},
 }
+OTHERS = {
+    "stripe": {"connector": '"stripe"', "api_key": '"k"'},
+    "rest": {"connector": '"rest"', "base_url": '"https://api.example.com"'},
+}
+"""Connections of the other connectors, each with a table of its own."""
+TABLES = [*MINIMAL, *OTHERS]
 BAD = {
     "timeout": '"0s"',
-    **dict.fromkeys(("coordinator", "database", "base_url", "connector", "connection"), '"x"'),
+    **dict.fromkeys(
+        ("coordinator", "database", "base_url", "connector", "connection", "account", "check_path"), '"x"'
+    ),
 }
 """Values that get the most telling refusal; 0 does for every other key."""
 
@@ -51,7 +59,8 @@ class Row(typing.NamedTuple):
 
 def rows(section: str) -> list[Row]:
     """The table that follows the line which begins with a section's name."""
-    after = TEXT.split(f"\n`[{section}]`", 1)[1]
+    of = f'`[connections.NAME]` with `connector = "{section}"`' if section in OTHERS else f"`[{section}]`"
+    after = TEXT.split(f"\n{of}", 1)[1]
     lines = re.search(r"^\|.*?(?=^$)", after, re.DOTALL | re.MULTILINE)
     assert lines
     cells = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines[0].splitlines()[2:]]
@@ -88,7 +97,10 @@ def written(value: object) -> str:
 
 def load(tmp_path: Path, section: str = "cluster", **values: str) -> config.Settings:
     """The minimal configuration with values put into one of its sections."""
-    sections = MINIMAL | {section: MINIMAL[section] | values}
+    if section in OTHERS:
+        sections = {"connections.NAME": OTHERS[section] | values}
+    else:
+        sections = MINIMAL | {section: MINIMAL[section] | values}
     file = tmp_path / "leaderjobs.toml"
     file.write_text(
         "".join(
@@ -102,25 +114,34 @@ def load(tmp_path: Path, section: str = "cluster", **values: str) -> config.Sett
 
 def keys(section: str) -> list[str]:
     """The keys that a section really has."""
-    return {
-        "cluster": [field.key for field in fields_of(ClusterSettings)],
-        "connections.NAME": [
-            "connector",
-            *(field.key for field in fields_of(registry.settings_type("plaid"))),
-        ],
-        "syncs.NAME": list(SYNC_KEYS),
-    }[section]
+    if section == "cluster":
+        return [field.key for field in fields_of(ClusterSettings)]
+    if section == "syncs.NAME":
+        return list(SYNC_KEYS)
+    connector = section if section in OTHERS else "plaid"
+    return ["connector", *(field.key for field in fields_of(registry.settings_type(connector)))]
 
 
-@pytest.mark.parametrize("section", MINIMAL)
+@pytest.mark.parametrize("section", TABLES)
 def test_reference_has_every_key_with_its_variable(section: str) -> None:
     table = rows(section)
 
     assert sorted(row.key for row in table) == sorted(keys(section))
-    assert [row.variable for row in table] == [variable_of((*section.split("."), row.key)) for row in table]
+    path = ("connections", "NAME") if section in OTHERS else tuple(section.split("."))
+    assert [row.variable for row in table] == [variable_of((*path, row.key)) for row in table]
 
 
-@pytest.mark.parametrize(("section", "key"), [(section, key) for section in MINIMAL for key in keys(section)])
+def test_every_connector_has_a_table() -> None:
+    assert {*OTHERS, "plaid"} == set(registry.names())
+
+
+def test_every_key_of_a_declared_operation_is_described() -> None:
+    after = TEXT.split("\n`[operations.CONNECTION.NAME]`", 1)[1].split("\n`[", 1)[0]
+    declared = fields_of(registry.operation_type())
+    assert {field.key for field in declared if f"`{field.key}`" not in after} == set()
+
+
+@pytest.mark.parametrize(("section", "key"), [(section, key) for section in TABLES for key in keys(section)])
 def test_reference_tells_what_is_allowed_in_the_programs_own_words(
     tmp_path: Path, section: str, key: str
 ) -> None:
@@ -134,15 +155,17 @@ def test_reference_tells_what_is_allowed_in_the_programs_own_words(
     assert documented == allowed
 
 
-@pytest.mark.parametrize("section", MINIMAL)
+@pytest.mark.parametrize("section", TABLES)
 def test_reference_tells_the_defaults(tmp_path: Path, section: str) -> None:
-    settings = load(tmp_path)
-    holder = {
-        "cluster": settings.cluster,
-        "connections.NAME": settings.connections["NAME"].options,
-        "syncs.NAME": settings.syncs["NAME"],
-    }[section]
-    required = {"connector", "connection", "client_id", "secret", "access_token"}
+    settings = load(tmp_path, section)
+    holder: object = settings.connections["NAME"].options
+    if section == "cluster":
+        holder = settings.cluster
+    elif section == "syncs.NAME":
+        holder = settings.syncs["NAME"]
+    required = {"connector", "connection", "client_id", "secret", "access_token", "api_key"}
+    if section == "rest":
+        required.add("base_url")
     for key, default, *_ in rows(section):
         if key in required:
             assert default == "required"
@@ -160,7 +183,7 @@ def test_every_configuration_that_is_shown_loads(tmp_path: Path) -> None:
     for block in blocks:
         file = tmp_path / "leaderjobs.toml"
         file.write_text(block)
-        assert config.load(file, {}).syncs
+        assert config.load(file, {}).connections
 
 
 def test_every_command_is_mentioned_with_every_option() -> None:

@@ -5,7 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from leaderjobs.connectors.stripe import StripeConnector
+from leaderjobs.sandbox.faults import Fault, FaultKind
 from leaderjobs.sandbox.stripe import StripeSandbox
+from leaderjobs.values import Duration
 from tests.integration.stripe.rig import connect
 
 
@@ -16,7 +18,11 @@ def sandbox() -> Iterator[StripeSandbox]:
 
 
 @pytest.fixture
-def stripe(sandbox: StripeSandbox) -> Iterator[StripeConnector]:
-    made = connect(sandbox)
+def stripe(sandbox: StripeSandbox, request: pytest.FixtureRequest) -> Iterator[StripeConnector]:
+    """Impatient where nothing will come."""
+    callspec = getattr(request.node, "callspec", None)
+    fault = callspec.params.get("fault") if callspec else None
+    hangs = isinstance(fault, Fault) and fault.kind is FaultKind.HANG
+    made = connect(sandbox, timeout=Duration(seconds=0.7 if hangs else 5))
     yield made
     made.close()

@@ -43,7 +43,7 @@ def connect(sandbox: StripeSandbox, **other: Any) -> StripeConnector:
     values: dict[str, Any] = {
         "base_url": sandbox.url,
         "api_key": Secret(literal=sandbox.api_key),
-        "timeout": Duration(seconds=0.7),
+        "timeout": Duration(seconds=5),
     }
     return StripeConnector("books", StripeSettings(**(values | other)), Paces())
 
