@@ -86,8 +86,13 @@ class Reader:
             if field.name in values:
                 continue
             here = (*path, field.key)
+            nested = _struct_of(field.type)
             if here in self.overlay:
                 values[field.name] = self._read(self.overlay[here].text, here, field)
+            elif nested is not None and isinstance(table.get(field.key), dict):
+                # As a section of its own, so that a complaint names the key inside.
+                self.known_only(here, [inner.key for inner in fields_of(nested)])
+                values[field.name] = self.build(nested, here)
             elif field.key in table:
                 values[field.name] = self._read(table[field.key], here, field)
             elif field.required:
@@ -140,6 +145,11 @@ def holds_secret(kind: object) -> bool:
     if isinstance(inner, type) and issubclass(inner, Secret):
         return True
     return any(holds_secret(part) for part in typing.get_args(inner) if part is not inner)
+
+
+def _struct_of(kind: object) -> type[msgspec.Struct] | None:
+    inner, _ = unwrapped(kind)
+    return inner if isinstance(inner, type) and issubclass(inner, msgspec.Struct) else None
 
 
 def _parse(kind: type[Parsed], value: object, extras: tuple[object, ...]) -> object:

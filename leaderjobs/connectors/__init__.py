@@ -5,8 +5,13 @@ it, and only a few times; an answer, whatever it says, is the runner's to judge.
 through its context (so that the end of a term wakes it), and raises the errors of `leaderjobs.errors`
 sorted by what the runner should do.
 
-`registry` knows the names and imports a connector when its name is used; `http` (with `requests`) is
-imported when one is made. `outcome` tells a request that was answered from one that was not sent and
-from one of which nothing is known. `pacing` keeps to the provider's limit, `urls` to the addresses that
-may be asked. A provider's own code is `NAME`, with `NAME_streams` and `NAME_errors` beside it.
+An operation never sends anything by itself: it says what to send and what an answer means, and the engine
+decides. What it says of an answer it does not know is "unknown".
+
+`registry` knows the names and imports a connector when its name is used; `http` and `http_wire` (with
+`requests`) are imported when one is made. `outcome` tells a request that was answered from one that was not
+sent and from one of which nothing is known. `pacing` keeps to the provider's limit, `urls` to the addresses
+that may be asked, `credentials` keeps secrets out of errors. `arguments`, `templates` and `forms` write
+requests, `documents` reads answers. A provider's own code is `NAME`, with `NAME_streams`, `NAME_operations`,
+`NAME_errors` and so on beside it.
 """

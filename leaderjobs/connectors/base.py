@@ -72,8 +72,9 @@ class Connector(ABC):
 
         `guard` is called once everything is ready and nothing of the request has left: what it raises passes
         through, and then nothing was sent. TransientError with code NOT_SENT when the request provably never
-        left, and with NO_ANSWER when it may have; nothing is retried and no redirect is followed. May be
-        called from several threads at once.
+        left, and with NO_ANSWER when it may have; ConfigError, and nothing was sent, where the credentials
+        cannot be had; Interrupted, and nothing was sent, once `close` was called. Nothing is retried and no
+        redirect is followed. May be called from several threads at once.
         """
         del request, timeout, guard
         raise FatalError(f"connector {self.name} has no operations", code="no_operations")

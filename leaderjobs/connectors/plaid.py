@@ -18,7 +18,6 @@ as "from the beginning" later, when it means "you know nothing yet".
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -28,6 +27,7 @@ import msgspec
 
 from leaderjobs.backoff import Backoff
 from leaderjobs.connectors.base import Connector, ReadContext
+from leaderjobs.connectors.credentials import header_word
 from leaderjobs.connectors.outcome import NO_ANSWER, UNANSWERED
 from leaderjobs.connectors.pacing import Paces
 from leaderjobs.connectors.plaid_errors import MUTATION, NOT_READY, PlaidError, item_refusal, refusal
@@ -53,7 +53,6 @@ MOST_UNANSWERED = 4
 MOST_TIMEOUT = timedelta(minutes=10)
 ACCOUNTS_RATE = Rate(15, timedelta(minutes=1))
 _RETRY = Backoff(first=timedelta(milliseconds=500), most=timedelta(seconds=8))
-_HEADER_SAFE = re.compile(r"[!-~]+")
 Shape = TypeVar("Shape")
 
 
@@ -292,8 +291,7 @@ def _reveal(secret: Secret) -> str:
 
 
 def _header(secret: Secret, name: str) -> str:
-    """The value, if a header can carry it: the HTTP library would quote it in its own error otherwise."""
-    value = _reveal(secret)
-    if _HEADER_SAFE.fullmatch(value) is None:
-        raise FatalError(f"{name} ({secret}) holds spaces or characters outside ASCII; Plaid's never do")
-    return value
+    try:
+        return header_word(secret, name)
+    except ConfigError as error:
+        raise FatalError(str(error)) from None

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -13,7 +13,15 @@ from leaderjobs.connectors.pacing import Paces
 from leaderjobs.errors import ConfigError
 from leaderjobs.model.stream import Stream
 
-_NAMES = ("plaid",)
+_NAMES = ("plaid", "rest", "stripe")
+_DECLARING = frozenset({"rest"})
+_Make: TypeAlias = Callable[[str, Any, Paces, Mapping[str, Any]], Connector]
+
+
+class _Entry(NamedTuple):
+    settings: type[msgspec.Struct]
+    streams: tuple[Stream, ...]
+    make: _Make
 
 
 def names() -> tuple[str, ...]:
@@ -23,12 +31,24 @@ def names() -> tuple[str, ...]:
 
 def settings_type(name: str) -> type[msgspec.Struct]:
     """What `[connections.NAME]` may hold beside `connector`; ConfigError for an unknown name."""
-    return _load(name)[0]
+    return _load(name).settings
 
 
 def streams(name: str) -> tuple[Stream, ...]:
     """The connector's streams in the order in which a sync without a choice reads them."""
-    return _load(name)[1]
+    return _load(name).streams
+
+
+def declares(name: str) -> bool:
+    """Whether the configuration says what the connector's operations are: `[operations.CONNECTION.…]`."""
+    return name in _DECLARING
+
+
+def operation_type() -> type[msgspec.Struct]:
+    """What `[operations.CONNECTION.NAME]` may hold."""
+    from leaderjobs.connectors.rest_settings import RestOperationSettings
+
+    return RestOperationSettings
 
 
 def preload(name: str) -> None:
@@ -37,16 +57,44 @@ def preload(name: str) -> None:
     importlib.import_module("leaderjobs.connectors.http")
 
 
-def make(name: str, connection: str, options: msgspec.Struct, paces: Paces) -> Connector:
-    """A connector for one connection; `options` is an instance of its `settings_type`. Opens no socket."""
-    return _load(name)[2](connection, options, paces)
-
-
-def _load(
+def make(
     name: str,
-) -> tuple[type[msgspec.Struct], tuple[Stream, ...], Callable[[str, Any, Paces], Connector]]:
-    if name == "plaid":
-        from leaderjobs.connectors.plaid import PlaidConnector, PlaidSettings
+    connection: str,
+    options: msgspec.Struct,
+    paces: Paces,
+    declared: Mapping[str, msgspec.Struct] | None = None,
+) -> Connector:
+    """A connector for one connection; opens no socket.
 
-        return PlaidSettings, PlaidConnector.streams, PlaidConnector
-    raise ConfigError(f"connector {name!r} is unknown; allowed: {', '.join(_NAMES)}")
+    `options` is an instance of its `settings_type`; `declared` are instances of `operation_type` by the
+    operation's name, for a connector that `declares`. ConfigError for one whose Python cannot be had.
+    """
+    return _load(name).make(connection, options, paces, declared or {})
+
+
+def _load(name: str) -> _Entry:
+    match name:
+        case "plaid":
+            from leaderjobs.connectors.plaid import PlaidConnector, PlaidSettings
+
+            return _Entry(PlaidSettings, PlaidConnector.streams, _without(PlaidConnector))
+        case "rest":
+            from leaderjobs.connectors.rest import RestConnector
+            from leaderjobs.connectors.rest_settings import RestSettings
+
+            return _Entry(
+                RestSettings,
+                RestConnector.streams,
+                lambda connection, options, _paces, declared: RestConnector(connection, options, declared),
+            )
+        case "stripe":
+            from leaderjobs.connectors.stripe import StripeConnector, StripeSettings
+
+            return _Entry(StripeSettings, StripeConnector.streams, _without(StripeConnector))
+        case _:
+            raise ConfigError(f"connector {name!r} is unknown; allowed: {', '.join(_NAMES)}")
+
+
+def _without(kind: Callable[[str, Any, Paces], Connector]) -> _Make:
+    """For a connector whose operations are its own."""
+    return lambda connection, options, paces, _declared: kind(connection, options, paces)

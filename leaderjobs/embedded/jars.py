@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import platformdirs
@@ -94,20 +95,31 @@ def _fetched(cache: Path) -> list[Path]:
 def _download(cache: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="zookeeper.", dir=cache.parent) as name:
         work = Path(name)
-        debs = _apt_download(work)
-        for deb in debs:
-            _run(["dpkg", "-x", str(deb), str(work / "root")], work)
+        try:
+            root = unpack_packages(PACKAGES, work)
+        except EmbeddedError as error:
+            raise EmbeddedError(f"no ZooKeeper on this machine, and {error}: {_HELP}") from None
         fresh = work / "jars"
         fresh.mkdir()
-        unpacked = work / "root" / SYSTEM.relative_to("/")
-        for jar in _jars_in([unpacked]) or []:
+        for jar in _jars_in([root / SYSTEM.relative_to("/")]) or []:
             shutil.copyfile(jar, fresh / jar.name)
         if cache.exists():
             shutil.rmtree(cache)
         fresh.rename(cache)
 
 
-def _apt_download(work: Path) -> list[Path]:
+def unpack_packages(packages: Sequence[str], work: Path) -> Path:
+    """Download packages from the system's archive and unpack them; the folder that stands for `/`.
+
+    Nothing is installed, and any user may. `work` is an empty folder that the caller removes.
+    EmbeddedError when the archive cannot be reached or lacks one of them.
+    """
+    for deb in _apt_download(packages, work):
+        _run(["dpkg", "-x", str(deb), str(work / "root")], work)
+    return work / "root"
+
+
+def _apt_download(packages: Sequence[str], work: Path) -> list[Path]:
     """With the system's package lists, else (containers ship without them) with lists of our own."""
     for part in ("lists/partial", "cache/archives/partial", "state"):
         (work / part).mkdir(parents=True)
@@ -124,13 +136,13 @@ def _apt_download(work: Path) -> list[Path]:
     }
     common = ["apt-get", "-q", *(f"-o{name}={value}" for name, value in options.items())]
     own_lists = f"-oDir::State::Lists={work / 'lists'}"
-    said = _run([*common, f"-oDir::State::Lists={LISTS}", "download", *PACKAGES], work)
+    said = _run([*common, f"-oDir::State::Lists={LISTS}", "download", *packages], work)
     if said is not None:
         # A repository that fails does not matter as long as one has the packages.
         _run([*common, own_lists, "update"], work)
-        said = _run([*common, own_lists, "download", *PACKAGES], work)
+        said = _run([*common, own_lists, "download", *packages], work)
     if said is not None:
-        raise EmbeddedError(f"no ZooKeeper on this machine, and apt-get download failed ({said}): {_HELP}")
+        raise EmbeddedError(f"apt-get download failed ({said})")
     return sorted(work.glob("*.deb"))
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import ClassVar
 
 from leaderjobs.embedded.jars import find_jars
 from leaderjobs.embedded.java import find_java
@@ -18,7 +19,6 @@ SHORTEST_SESSION = timedelta(seconds=1)
 LONGEST_SESSION = timedelta(minutes=2)
 SNAPSHOTS_KEPT = 3
 PURGE_HOURS = 1
-_MAIN = "org.apache.zookeeper.server.ZooKeeperServerMain"
 
 
 class ZooKeeperServer(Server):
@@ -27,6 +27,8 @@ class ZooKeeperServer(Server):
     title = "ZooKeeper"
     stop_signal = signal.SIGTERM
     orphan_signal = "KILL"
+    main: ClassVar[str] = "org.apache.zookeeper.server.ZooKeeperServerMain"
+    """The class that Java runs; a member of an ensemble has another."""
 
     def __init__(
         self,
@@ -58,9 +60,9 @@ class ZooKeeperServer(Server):
         del lock
         (self.directory / "data").mkdir(mode=0o700, exist_ok=True)
 
-    @contextmanager
-    def _program(self, port: int, lock: int) -> Iterator[Program]:
-        settings = {
+    def _settings(self, port: int) -> dict[str, object]:
+        """What `zoo.cfg` says."""
+        return {
             "tickTime": int(self._tick / timedelta(milliseconds=1)),
             # Relative: ZooKeeper reads this file as Latin-1, and a backslash escapes.
             "dataDir": "data",
@@ -75,6 +77,10 @@ class ZooKeeperServer(Server):
             "autopurge.snapRetainCount": SNAPSHOTS_KEPT,
             "autopurge.purgeInterval": PURGE_HOURS,
         }
+
+    @contextmanager
+    def _program(self, port: int, lock: int) -> Iterator[Program]:
+        settings = self._settings(port)
         (self.directory / "zoo.cfg").write_text(
             "".join(f"{name}={value}\n" for name, value in settings.items())
         )
@@ -88,5 +94,5 @@ class ZooKeeperServer(Server):
             "-Dorg.slf4j.simpleLogger.defaultLogLevel=error",
         ]
         classes = ":".join(str(jar) for jar in find_jars())
-        command: Command = [find_java(), *options, "-cp", classes, _MAIN, "zoo.cfg"]
+        command: Command = [find_java(), *options, "-cp", classes, self.main, "zoo.cfg"]
         yield Program(command, folder=self.directory, keep=[lock])

@@ -256,8 +256,8 @@ class Operator:
             said = str(error) if isinstance(error, LeaderJobsError) else type(error).__name__
             if channel.refused or (isinstance(error, ConnectorError) and error.code == NOT_SENT):
                 return Verdict(Told.NOT_SENT, code, said)
-            if isinstance(error, ConfigError) and not channel.passed:
-                return Verdict(Told.NOT_SENT, "configuration", said, hold=True)
+            if isinstance(error, ConfigError | Interrupted) and not channel.passed:
+                return Verdict(Told.NOT_SENT, "not_sent", said, hold=isinstance(error, ConfigError))
             return Verdict(Told.UNKNOWN, code, said)
         try:
             return operation.classify(answer)

@@ -71,7 +71,10 @@ class Planner:
         """
         operation = self.operation(connection, name)
         arguments = operation.parse(given)
-        return self._store(operation, connection, arguments, operation.business_key(arguments), when)
+        key = operation.business_key(arguments)
+        if _RETRY.search(key):
+            raise UsageError(f"{key!r} cannot be a business key: its end is that of a retry")
+        return self._store(operation, connection, arguments, key, when)
 
     def retry(self, effect: Effect) -> Planned:
         """A new effect in the place of one that failed, when a person says that it may be tried again.

@@ -141,6 +141,10 @@ def _refusal(sends: Sequence[Send], doubtful: Sequence[Send], found: Verdict | N
         return _failed(found)
     said = [send.verdict for send in sends if send.verdict and send.told is Told.DECLINED]
     repeated = [verdict for verdict in said if verdict.replayed]
+    if found is not None and found.told is Told.OPEN:
+        # Stored for our key, so it answers every send; and what it was about is not there.
+        mismatched = [send.verdict for send in sends if send.verdict and send.told is Told.MISMATCH]
+        repeated += [verdict for verdict in mismatched if verdict.replayed]
     if repeated:
         return _failed(repeated[0])
     if said and not doubtful:

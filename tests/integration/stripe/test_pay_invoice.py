@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
 
 import pytest
@@ -13,6 +14,7 @@ from leaderjobs.model.settle import Wait
 from leaderjobs.sandbox.faults import Fault, FaultKind
 from leaderjobs.sandbox.stripe import StripeSandbox
 from tests.integration.stripe.rig import LOST, NOT_ACTED, ask, invoice, named, paid
+from tests.support import eventually
 from tests.unit.connectors.ledger import Ledger
 
 
@@ -209,12 +211,14 @@ def test_the_key_under_another_body_is_stuck_and_may_not_be_guessed_about(
 
 def test_a_key_that_is_in_use_is_turned_away(sandbox: StripeSandbox, stripe: StripeConnector) -> None:
     """The first send is still at work there when the second comes."""
-    target = invoice(sandbox)
     sandbox.faults.replace(Fault(kind=FaultKind.LATENCY, method="POST", delay_ms=1500, count=1))
-    ledger = Ledger(stripe, "pay_invoice", invoice=target)
-    assert ledger.send().told is Told.UNKNOWN
+    ledger = Ledger(stripe, "pay_invoice", invoice=invoice(sandbox))
+    first = threading.Thread(target=ask, args=(stripe, ledger.effect.request))
+    first.start()
+    eventually(lambda: sandbox.requests().get("POST /v1/invoices/{id}/pay"))
     verdict = ledger.send("key")
     assert (verdict.told, verdict.code) == (Told.REFUSED, "idempotency_key_in_use")
+    first.join(10)
 
 
 def test_a_guard_that_says_no_leaves_no_trace_at_the_provider(

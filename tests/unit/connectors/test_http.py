@@ -107,7 +107,7 @@ def test_a_deadline_that_strikes_late_does_not_cut_the_next_request(sandbox: Pla
     with client(sandbox.url) as made:
         made.post(PATH, b"{}", {})
         kept = set(sandbox._server._live)
-        made._exchange.cut("too late")
+        made._posting.cut("too late")
         assert made.post(PATH, b"{}", {}).status == 400
         assert sandbox._server._live == kept
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -10,7 +11,12 @@ import pytest
 from leaderjobs.connectors import registry
 from leaderjobs.connectors.pacing import Paces
 from leaderjobs.connectors.plaid import PlaidConnector, PlaidSettings
-from leaderjobs.errors import ConfigError
+from leaderjobs.connectors.rest import RestConnector
+from leaderjobs.connectors.rest_settings import RestOperationSettings, RestSettings
+from leaderjobs.connectors.stripe import StripeConnector, StripeSettings
+from leaderjobs.errors import ConfigError, FatalError
+from leaderjobs.model.effect import Request
+from leaderjobs.values import Secret
 
 GOOD: dict[str, Any] = {"client_id": "c", "secret": {"file": "/run/s"}, "access_token": {"env": "TOKEN"}}
 
@@ -21,7 +27,7 @@ def convert(**values: object) -> PlaidSettings:
 
 
 def test_every_name_has_settings_streams_and_a_connector() -> None:
-    assert registry.names() == ("plaid",)
+    assert registry.names() == ("plaid", "rest", "stripe")
     assert registry.settings_type("plaid") is PlaidSettings
     assert [stream.name for stream in registry.streams("plaid")] == ["accounts", "transactions"]
     connector = registry.make("plaid", "household", convert(), Paces())
@@ -30,16 +36,45 @@ def test_every_name_has_settings_streams_and_a_connector() -> None:
 
 
 def test_an_unknown_name_is_refused_with_those_there_are() -> None:
-    with pytest.raises(ConfigError, match="'paypal' is unknown; allowed: plaid"):
+    with pytest.raises(ConfigError, match="'paypal' is unknown; allowed: plaid, rest, stripe"):
         registry.settings_type("paypal")
 
 
-def test_the_http_library_is_imported_only_when_a_connector_is_made() -> None:
+@pytest.mark.parametrize("name", registry.names())
+def test_settings_do_without_the_http_library(name: str) -> None:
+    """The configuration is read by every command, also by those that ask nobody anything."""
     program = (
-        "import sys; from leaderjobs.connectors import registry as r; r.settings_type('plaid'); r.streams('plaid');"
-        "sys.exit('requests' in sys.modules)"
+        f"import sys; from leaderjobs.connectors import registry as r; r.settings_type({name!r});"
+        f"r.streams({name!r}); r.operation_type(); sys.exit('requests' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_only_rest_takes_operations_from_the_configuration() -> None:
+    assert [name for name in registry.names() if registry.declares(name)] == ["rest"]
+    assert registry.operation_type() is RestOperationSettings
+    options = RestSettings(base_url="https://api.example.com")
+    declared = RestOperationSettings(path="/a/{b}", arguments={"b": "text"}, business_key="{b}")
+    made = registry.make("rest", "shop", options, Paces(), {"act": declared})
+    assert isinstance(made, RestConnector)
+    assert [operation.name for operation in made.operations.values()] == ["act"]
+    made.close()
+
+
+def test_stripe_has_operations_of_its_own_and_says_which_it_can_list() -> None:
+    made = registry.make("stripe", "books", StripeSettings(api_key=Secret(literal="sk")), Paces())
+    assert isinstance(made, StripeConnector)
+    assert sorted(made.operations) == ["confirm_payment_intent", "create_refund", "pay_invoice"]
+    assert made.reconciles == {"create_refund", "pay_invoice"}
+    made.close()
+
+
+def test_a_connector_without_operations_sends_none() -> None:
+    made = registry.make("plaid", "household", convert(), Paces())
+    assert (made.operations, made.reconciles) == ({}, frozenset())
+    with pytest.raises(FatalError, match="connector plaid has no operations"):
+        made.exchange(Request("GET", "/"), timeout=timedelta(seconds=1), guard=lambda: None)
+    made.close()
 
 
 def test_defaults_are_plaids_own() -> None:

@@ -197,6 +197,13 @@ def test_a_mismatch_is_looked_at_and_stands_when_nothing_is_there() -> None:
     assert isinstance(step(send(1, Told.MISMATCH), found=Told.UNAVAILABLE), Wait)
 
 
+def test_a_mismatch_that_is_replayed_for_our_key_is_final_when_nothing_is_there() -> None:
+    sends = (send(1, None), send(2, Told.MISMATCH, basis="key", replayed=True))
+    assert step(*sends) == LookUp()
+    assert settled(step(*sends, found=Told.OPEN)) is EffectState.FAILED
+    assert settled(step(*sends, found=Told.DONE)) is EffectState.SUCCEEDED
+
+
 def test_absence_counts_only_after_the_providers_own_time_and_only_when_seen() -> None:
     open_send = send(1, Told.UNKNOWN)
     assert isinstance(step(open_send, found=Told.OPEN, rules=PATIENT, after=timedelta(minutes=5)), Wait)
@@ -236,8 +243,9 @@ def test_nothing_is_done_about_an_effect_that_has_ended(state: EffectState) -> N
 
 
 def ledgers() -> Iterator[tuple[Send, ...]]:
-    """Every ledger of up to three sends: all answers (only a no is worth replaying), every basis there can be."""
-    answers = [*((told, False) for told in ANSWERS), (Told.DECLINED, True), (None, False)]
+    """Every ledger of up to three sends: all answers (only a no matters when replayed), every basis there can be."""
+    replayed = [(Told.DECLINED, True), (Told.MISMATCH, True)]
+    answers = [*((told, False) for told in ANSWERS), *replayed, (None, False)]
     for count in range(4):
         for chosen in itertools.product(answers, repeat=count):
             for bases in itertools.product(("key", "absence"), repeat=max(count - 1, 0)):
@@ -285,8 +293,11 @@ def check(
             assert (end is EffectState.SUCCEEDED) == done, story
             if end is EffectState.FAILED:
                 said_no = seen is not None and seen.told is Told.DECLINED
+                final = {Told.DECLINED} | (
+                    {Told.MISMATCH} if seen is not None and seen.told is Told.OPEN else set()
+                )
                 replayed = any(
-                    each.told is Told.DECLINED and each.verdict and each.verdict.replayed for each in sends
+                    each.told in final and each.verdict and each.verdict.replayed for each in sends
                 )
                 assert said_no or replayed or not in_doubt, story
             if end is EffectState.UNCERTAIN:

@@ -1,0 +1,1 @@
+"""What a shop does at third parties and no declaration can say."""
