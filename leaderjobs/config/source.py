@@ -13,7 +13,7 @@ from pathlib import Path
 import platformdirs
 
 from leaderjobs.config.locate import Lines
-from leaderjobs.config.shown import quoted
+from leaderjobs.config.shown import one_line, quoted
 from leaderjobs.errors import ConfigError
 
 FILE_NAME = "leaderjobs.toml"
@@ -41,7 +41,7 @@ class Document:
 
 def place(path: Path | None, line: int | None) -> str:
     """`FILE:LINE` as editors and terminals take it."""
-    name = quoted(str(path)) if path else "no file"
+    name = one_line(str(path)) if path else "no file"
     return f"{name}:{line}" if line else name
 
 
@@ -64,7 +64,7 @@ def _is_there(path: Path) -> bool:
     except (FileNotFoundError, NotADirectoryError, PermissionError):
         return False
     except OSError as error:
-        raise ConfigError(f"{quoted(str(path))}: cannot be read: {error.strerror}") from None
+        raise ConfigError(f"{one_line(str(path))}: cannot be read: {error.strerror}") from None
     return True
 
 
@@ -91,7 +91,7 @@ def _parse(path: Path) -> Document:
 
 def _text(path: Path) -> tuple[str, int]:
     """The file's text with LF line ends, and its mode."""
-    name = quoted(str(path))
+    name = one_line(str(path))
     try:
         with path.open("rb") as handle:
             mode = os.fstat(handle.fileno()).st_mode

@@ -22,7 +22,7 @@ from leaderjobs import __version__, clock
 from leaderjobs.backoff import Backoff
 from leaderjobs.connectors.base import Connector, Operation
 from leaderjobs.connectors.outcome import NOT_SENT, Answer
-from leaderjobs.engine.runner import LONGEST_RETRY_AFTER, PROBE_HOLD_EVERY, RETRIES, Attempt, MakeConnector
+from leaderjobs.engine.runner import LONGEST_RETRY_AFTER, PROBE_HOLD_EVERY, Attempt, MakeConnector
 from leaderjobs.engine.stores import Stores
 from leaderjobs.errors import (
     ConfigError,
@@ -46,6 +46,8 @@ from leaderjobs.store.pool import TermConnections
 
 SENDS = Backoff(first=timedelta(seconds=1), most=timedelta(minutes=30))
 """Between two sends of one effect."""
+TROUBLE = Backoff(first=timedelta(seconds=15), most=timedelta(seconds=15))
+"""Until what is no matter of the effect (a connection not configured here, a bug) is tried again."""
 MOST_LOOKS = 3
 """Look-ups made in a row before no answer is taken for an answer."""
 MOST_STEPS = 50
@@ -128,7 +130,7 @@ class Operator:
         try:
             connector = self._make_connector(job.connection)
         except (TransientError, ConfigError) as error:
-            return Postpone(RETRIES.delay(job.attempt), str(error))
+            return Postpone(TROUBLE.delay(1), str(error))
         try:
             return self._work(attempt, connector)
         except (LeadershipLost, Interrupted, StoreUnavailable, Refused):
@@ -136,9 +138,9 @@ class Operator:
         except (NeedsUser, FatalError, ConfigError) as error:
             return Hold(PROBE_HOLD_EVERY, getattr(error, "code", "") or "configuration", str(error))
         except (ConnectorError, StoreError) as error:
-            return Postpone(RETRIES.delay(job.attempt + 5), str(error))
+            return Postpone(TROUBLE.delay(1), str(error))
         except Exception as error:  # noqa: BLE001 - last resort: a bug in an operation costs time, not the term
-            return Postpone(RETRIES.delay(job.attempt + 5), f"{type(error).__name__}: {error}")
+            return Postpone(TROUBLE.delay(1), f"{type(error).__name__}: {error}")
         finally:
             connector.close()
 

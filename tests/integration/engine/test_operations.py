@@ -9,6 +9,7 @@ from uuid import UUID
 
 import pytest
 
+from leaderjobs.backoff import Backoff
 from leaderjobs.engine import operator
 from leaderjobs.engine.status import DatabaseView, report
 from leaderjobs.errors import Refused, StoreUnavailable
@@ -114,7 +115,7 @@ def test_where_keys_are_ignored_and_the_look_up_lags_it_is_uncertain_and_never_s
 
     assert effect.state is EffectState.UNCERTAIN
     assert "does not act once for one key" in effect.reason
-    assert member.saw(EventKind.EFFECT_UNCERTAIN)
+    eventually(lambda: member.saw(EventKind.EFFECT_UNCERTAIN))
     eventually(lambda: job_state(surroundings, effect.id) is JobState.UNCERTAIN)
     view = DatabaseView(effects_uncertain=surroundings.stores.effects.counts()[0])
     problems = surroundings_problems(view)
@@ -181,8 +182,11 @@ def test_an_effect_that_was_taken_back_is_never_sent(surroundings: Bench, shop: 
 
 
 def test_an_operation_that_this_member_does_not_know_waits_and_is_not_given_up(
-    surroundings: Bench, shop: Shop
+    surroundings: Bench, shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(
+        operator, "TROUBLE", Backoff(timedelta(milliseconds=200), timedelta(milliseconds=200))
+    )
     effect_id = pay(surroundings)
     surroundings.script.operations = {}
     surroundings.start("a")
