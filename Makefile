@@ -11,7 +11,7 @@ ifeq ($(HOME),)
 export PIP_NO_CACHE_DIR := 1
 endif
 
-.PHONY: help demo test check fmt bench
+.PHONY: help demo test check chaos fmt bench
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' Makefile
 
@@ -20,11 +20,15 @@ demo: .venv/demo ## Kill a leader in the middle of a sync and watch a follower c
 
 test: .venv/dev ## Run everything: format, lint, types, imports, all tests
 	@$(MAKE) --no-print-directory lint
-	@$(BIN)/pytest
+	@$(BIN)/pytest -n 2 --dist loadfile --ignore=tests/cluster
+	@$(BIN)/pytest tests/cluster
 
 check: .venv/dev ## Run what is quick: format, lint, types, imports, unit tests
 	@$(MAKE) --no-print-directory lint
 	@$(BIN)/pytest -q tests/test_tidy.py tests/unit
+
+chaos: .venv/dev ## Break everything around a cluster for SECONDS=60, as SEED decides, and judge what happened
+	@$(BIN)/python -m tests.cluster.chaos --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED))
 
 .PHONY: lint
 lint: .venv/dev

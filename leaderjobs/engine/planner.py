@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -110,7 +109,7 @@ class Planner:
         business_key: str,
         when: When,
     ) -> Planned:
-        effect_id = uuid.uuid4()
+        effect_id = self._effects.identify(connection, operation.name, business_key)
         idempotency_key = f"lj-{effect_id}"
         request = operation.build(arguments, idempotency_key)
         if len(request.body) > MOST_BODY_BYTES:

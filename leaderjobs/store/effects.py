@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from psycopg.types.json import Json, Jsonb
 
@@ -63,6 +63,7 @@ class Effects:
         """Nothing is asked before the first call."""
         self._database = database
         self._cluster = cluster
+        self._installation: UUID | None = None
 
     # -- anybody -------------------------------------------------------------------------------------------
 
@@ -106,6 +107,15 @@ class Effects:
         there = self.get(self._database.rows(_SQL["of_key"], who)[0]["id"])
         _refuse_others(there, new.arguments)
         return there, self.job_of(there.id), False
+
+    def identify(self, connection: str, operation: str, business_key: str) -> UUID:
+        """The id of this effect, whoever asks for it and whenever; its idempotency key is made of it.
+
+        Derived, not drawn: a database that has lost the effect's row asks under the same key again.
+        """
+        if self._installation is None:
+            self._installation = self._database.rows(_SQL["installation"])[0]["id"]
+        return uuid5(self._installation, json.dumps([self._cluster, connection, operation, business_key]))
 
     def get(self, effect_id: UUID) -> Effect:
         """The effect with its sends; Refused when this cluster has none of that id."""

@@ -70,6 +70,15 @@ CREATE TABLE leaderjobs.effect_sends (
 COMMENT ON TABLE leaderjobs.effect_sends IS
     'Every send of an effect: stamped and committed before its first byte left; what came back is added once';
 
+-- What the ids of effects, and so their idempotency keys, are derived from: a ledger that has lost its newest rows (a
+-- failover to a replica that lacked them) asks the provider under the same key as before, and not a second time.
+CREATE TABLE leaderjobs.installation (
+    one boolean PRIMARY KEY DEFAULT true CHECK (one),
+    id uuid NOT NULL DEFAULT gen_random_uuid()
+);
+INSERT INTO leaderjobs.installation DEFAULT VALUES;
+COMMENT ON TABLE leaderjobs.installation IS 'One row: the random id that tells this database''s effects from another''s';
+
 ALTER TABLE leaderjobs.jobs ADD COLUMN effect uuid REFERENCES leaderjobs.effects;
 CREATE UNIQUE INDEX jobs_effect ON leaderjobs.jobs (effect) WHERE effect IS NOT NULL;
 -- An uncertain job is due again and again, to look.

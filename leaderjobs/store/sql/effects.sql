@@ -7,7 +7,8 @@ WITH made AS (
     VALUES (
         %(id)s, %(cluster)s, %(connection)s, %(operation)s, %(business_key)s, %(arguments)s, %(method)s, %(path)s,
         %(headers)s, %(body)s, %(idempotency_key)s, 'planned', %(max_attempts)s)
-    ON CONFLICT (cluster, connection, operation, business_key) DO NOTHING
+    -- Without a target: racing wishes have the same id as well, and may meet in either index.
+    ON CONFLICT DO NOTHING
     RETURNING id
 ), job AS (
     INSERT INTO leaderjobs.jobs (
@@ -19,6 +20,10 @@ WITH made AS (
     RETURNING id
 )
 SELECT job.id, pg_notify('leaderjobs', %(cluster)s) FROM job;
+
+-- name: installation
+-- Made with the schema, never changed.
+SELECT id FROM leaderjobs.installation;
 
 -- name: of_key
 -- The effect that a business key stands for.

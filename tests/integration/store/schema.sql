@@ -49,6 +49,8 @@ column holds.connection text not null
 column holds.message text not null
 column holds.since timestamp with time zone not null default now()
 column holds.until timestamp with time zone not null
+column installation.id uuid not null default gen_random_uuid()
+column installation.one boolean not null default true
 column jobs.attempt integer not null default 0
 column jobs.cluster text not null
 column jobs.connection text not null
@@ -112,6 +114,8 @@ constraint leaderjobs.effects PRIMARY KEY (id)
 constraint leaderjobs.effects UNIQUE (cluster, connection, operation, business_key)
 constraint leaderjobs.effects UNIQUE (idempotency_key)
 constraint leaderjobs.holds PRIMARY KEY (cluster, connection)
+constraint leaderjobs.installation CHECK (one)
+constraint leaderjobs.installation PRIMARY KEY (one)
 constraint leaderjobs.jobs CHECK (((priority >= 0) AND (priority <= 9)))
 constraint leaderjobs.jobs CHECK (((state <> 'running'::text) OR ((term IS NOT NULL) AND (member IS NOT NULL) AND (attempt > 0))))
 constraint leaderjobs.jobs CHECK ((attempt >= 0))
@@ -161,6 +165,7 @@ index CREATE UNIQUE INDEX effects_cluster_connection_operation_business_key_key 
 index CREATE UNIQUE INDEX effects_idempotency_key_key ON leaderjobs.effects USING btree (idempotency_key)
 index CREATE UNIQUE INDEX effects_pkey ON leaderjobs.effects USING btree (id)
 index CREATE UNIQUE INDEX holds_pkey ON leaderjobs.holds USING btree (cluster, connection)
+index CREATE UNIQUE INDEX installation_pkey ON leaderjobs.installation USING btree (one)
 index CREATE UNIQUE INDEX jobs_effect ON leaderjobs.jobs USING btree (effect) WHERE (effect IS NOT NULL)
 index CREATE UNIQUE INDEX jobs_key ON leaderjobs.jobs USING btree (cluster, key) WHERE ((key IS NOT NULL) AND (state <> ALL (ARRAY['completed'::text, 'discarded'::text, 'cancelled'::text])))
 index CREATE UNIQUE INDEX jobs_pkey ON leaderjobs.jobs USING btree (id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 import uuid
 from collections.abc import Callable
@@ -13,7 +14,9 @@ from leaderjobs.errors import FencedOut, Refused, UsageError
 from leaderjobs.model.effect import Effect, EffectState, Told, Verdict
 from leaderjobs.model.job import Cancelled, Completed, JobState, Postpone, Uncertain
 from leaderjobs.model.settle import Basis, Settle
+from leaderjobs.store.effects import Effects
 from leaderjobs.store.jobs import MOST_OPERATIONS, MOST_RESCUES
+from leaderjobs.store.pool import Database
 from tests.integration.store.rig import Admin, Cluster
 
 HOUR = timedelta(hours=1)
@@ -70,8 +73,11 @@ def test_asking_with_another_amount_is_refused_with_both(cluster: Cluster) -> No
 def test_racing_wishes_for_one_thing_make_one_effect_and_one_job(cluster: Cluster, admin: Admin) -> None:
     made: list[bool] = []
 
+    effect_id = cluster.effects.identify("billing", "pay", "invoice:in_1:pay")
+
     def ask() -> None:
-        made.append(cluster.effects.plan(cluster.wish(amount=1200))[2])
+        wish = dataclasses.replace(cluster.wish(amount=1200), id=effect_id, idempotency_key=f"lj-{effect_id}")
+        made.append(cluster.effects.plan(wish)[2])
 
     threads = [threading.Thread(target=ask) for _ in range(8)]
     for thread in threads:
@@ -81,6 +87,21 @@ def test_racing_wishes_for_one_thing_make_one_effect_and_one_job(cluster: Cluste
 
     assert sorted(made) == [False] * 7 + [True]
     assert admin.execute("SELECT count(*) FROM leaderjobs.jobs").fetchone() == (1,)
+
+
+def test_an_effect_has_the_same_id_whenever_it_is_asked_for_and_another_in_another_cluster(
+    cluster: Cluster, make_cluster: Callable[[str], Cluster], database: Database
+) -> None:
+    wish = ("billing", "pay", "invoice:in_1:pay")
+    first = cluster.effects.identify(*wish)
+
+    assert Effects(database, cluster.name).identify(*wish) == first
+    others = {
+        make_cluster("other").effects.identify(*wish),
+        cluster.effects.identify("billing", "pay", "invoice:in_2:pay"),
+        cluster.effects.identify("billing", "refund", "invoice:in_1:pay"),
+    }
+    assert len(others | {first}) == 4
 
 
 def test_clusters_connections_and_keys_are_kept_apart(
