@@ -114,8 +114,11 @@ def show(context: Context, effect_id: str, output: str) -> None:
 @click.option("--succeeded", is_flag=True, help="It has taken effect at the provider.")
 @click.option("--failed", is_flag=True, help="It has not, and never will.")
 @click.option("--note", required=True, help="Why you are sure; kept with your name.")
+@click.option("--force", is_flag=True, help="Failed, although a send may still be on its way.")
 @click.pass_obj
-def resolve(context: Context, effect_id: str, *, succeeded: bool, failed: bool, note: str) -> None:
+def resolve(
+    context: Context, effect_id: str, *, succeeded: bool, failed: bool, note: str, force: bool
+) -> None:
     """Settle the uncertain effect ID after having looked at the provider."""
     from leaderjobs import app
     from leaderjobs.model.effect import EffectState
@@ -126,7 +129,8 @@ def resolve(context: Context, effect_id: str, *, succeeded: bool, failed: bool, 
         raise UsageError("--note is empty; say why you are sure")
     state = EffectState.SUCCEEDED if succeeded else EffectState.FAILED
     with app.opened_stores(context.settings()) as stores:
-        effect = stores.effects.resolve(stores.effects.find(effect_id), state, _person(), note)
+        found = stores.effects.find(effect_id)
+        effect = stores.effects.resolve(found, state, _person(), note, force=force)
     click.echo(f"effect {effect.id} ({effect.business_key}) is {effect.state}, by {effect.resolved_by}")
 
 

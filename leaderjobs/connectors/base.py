@@ -115,7 +115,7 @@ class Channel(Protocol):
         """`Connector.exchange` with this send's timeout and guard."""
 
     def guard(self) -> None:
-        """Raise when nothing may leave any more; called by `exchange`, or by whoever sends by other means."""
+        """Raise when nothing may leave any more; called once, by `exchange` or by whoever sends otherwise."""
 
     @property
     def timeout(self) -> timedelta:
@@ -163,7 +163,8 @@ class Operation(ABC):
     def transmit(self, request: Request, channel: Channel) -> Answer:
         """Send it once, by HTTP unless overridden; what `Connector.exchange` raises tells what became of it.
 
-        Whoever overrides this calls `channel.guard()` right before the first byte leaves, keeps to
-        `channel.timeout`, and raises TransientError with code NOT_SENT only where nothing can have left.
+        Whoever overrides this calls `channel.guard()` once, right before the first byte leaves, and keeps to
+        `channel.timeout`. What is raised after that counts as unknown, whatever it says; before it,
+        TransientError with code NOT_SENT, ConfigError and Interrupted say that nothing has left.
         """
         return channel.exchange(request)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import socket
 import ssl
+import struct
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +23,9 @@ from urllib3.poolmanager import ProxyManager
 from urllib3.util.ssl_ import create_urllib3_context
 
 from leaderjobs import clock
+
+MOST_UNACKNOWLEDGED_MS = 10_000
+_USER_TIMEOUT: int | None = getattr(socket, "TCP_USER_TIMEOUT", None)
 
 
 class Unsent(Exception):
@@ -86,6 +90,8 @@ def _shut(connection: HTTPConnection) -> None:
     if not isinstance(sock, socket.socket):
         return
     try:
+        # So that closing it throws away what the kernel still holds of the request, and sends it no more.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         # The plain socket's method: SSLSocket's own would drop the TLS state under the reading thread.
         socket.socket.shutdown(sock, socket.SHUT_RDWR)
     except OSError:
@@ -101,6 +107,9 @@ class _Plain(HTTPConnection):
     def connect(self) -> None:
         self.current().watch(self)
         super().connect()
+        if _USER_TIMEOUT is not None:
+            # A request that nobody acknowledges is given up by the kernel, and does not arrive minutes later.
+            self.sock.setsockopt(socket.IPPROTO_TCP, _USER_TIMEOUT, MOST_UNACKNOWLEDGED_MS)
         self.current().watch(self)
 
     def request(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - passed through

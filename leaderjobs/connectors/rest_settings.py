@@ -25,6 +25,7 @@ from leaderjobs.values import Duration, Secret
 
 MOST_TIMEOUT = timedelta(seconds=80)
 MOST_WINDOW = timedelta(days=90)
+LEAST_ABSENCE = timedelta(seconds=1)
 KEY = "idempotency_key"
 """Stands for the effect's key wherever a text is filled in but in its business key."""
 KINDS = ("text", "integer", "decimal", "boolean")
@@ -212,6 +213,8 @@ class RestOperationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=T
                 raise ValueError('replay_window: allowed: more than "0s", up to "90d"')
         if self.absent_after is not None and self.look_up is None:
             raise ValueError("absent_after: allowed: only with look_up")
+        if self.absent_after is not None and self.absent_after < LEAST_ABSENCE:
+            raise ValueError('absent_after: allowed: at least "1s", and rather minutes')
 
 
 def field_default(field: msgspec.structs.FieldInfo) -> object:

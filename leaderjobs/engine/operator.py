@@ -15,6 +15,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 import uuid
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -74,17 +75,28 @@ class Errand(NamedTuple):
 
 
 class SendChannel:
-    """The one way out for one send (`connectors.base.Channel`): the last look before the first byte."""
+    """The one way out for one send (`connectors.base.Channel`): the last look before the first byte.
 
-    def __init__(self, attempt: Attempt, connector: Connector, timeout: timedelta) -> None:
-        """The send has been stamped."""
+    The look asks Postgres too. By the clock of this machine alone a guest that was frozen with it would find
+    its term alive hours later; the fence and the stamp's age by the database's clock tell.
+    """
+
+    def __init__(
+        self, attempt: Attempt, connector: Connector, timeout: timedelta, may_leave: Callable[[], bool]
+    ) -> None:
+        """The send has been stamped; `may_leave` is the ledger's word on it."""
         self._attempt = attempt
         self._connector = connector
         self._timeout = timeout
-        self.refused = False
-        """The last look said no, so nothing has left."""
+        self._may_leave = may_leave
+        self.asked = False
         self.passed = False
         """The last look said yes, so something may have left."""
+
+    @property
+    def refused(self) -> bool:
+        """The last look said no, so nothing has left."""
+        return self.asked and not self.passed
 
     @property
     def timeout(self) -> timedelta:
@@ -96,14 +108,17 @@ class SendChannel:
         return self._connector.exchange(request, timeout=self._timeout, guard=self.guard)
 
     def guard(self) -> None:
-        """Raise when the term is over or in doubt, or the attempt was stopped."""
-        try:
-            self._attempt.check()
-            if not self._attempt.term.may_start():
-                raise Interrupted("the term is in doubt; nothing is sent before that is cleared up")
-        except LeaderJobsError:
-            self.refused = True
-            raise
+        """Raise when the term is over or in doubt, the attempt was stopped, or a request has left already."""
+        if self.asked:
+            raise FatalError("one stamp is one request; a second one was not let out")
+        self.asked = True
+        if not self._may_leave():
+            raise LeadershipLost(
+                "the ledger lets this send out no more: a newer term leads, or it is too old"
+            )
+        self._attempt.check()
+        if not self._attempt.term.may_start():
+            raise Interrupted("the term is in doubt; nothing is sent before that is cleared up")
         self.passed = True
 
 
@@ -226,7 +241,7 @@ class Operator:
         facts = {"effect": str(effect.id), "send": stamp.n, "term": term.number}
         self._emit(Event(EventKind.EFFECT_SENT, {**facts, "basis": basis.value}))
         timeout = min(timeout, timedelta(seconds=max(0.0, term.trusted_until - term.elapsed())))
-        channel = SendChannel(attempt, connector, timeout)
+        channel = SendChannel(attempt, connector, timeout, lambda: self._effects.may_leave(term, stamp))
         verdict = self._transmit(operation, _named(effect.request, term, stamp.n), channel)
         self._record(effect, nonce, verdict)
         self._emit(
@@ -256,10 +271,10 @@ class Operator:
         except Exception as error:  # noqa: BLE001 - also a bug in a user's operation must leave true evidence
             code = getattr(error, "code", "") or type(error).__name__
             said = str(error) if isinstance(error, LeaderJobsError) else type(error).__name__
-            if channel.refused or (isinstance(error, ConnectorError) and error.code == NOT_SENT):
-                return Verdict(Told.NOT_SENT, code, said)
-            if isinstance(error, ConfigError | Interrupted) and not channel.passed:
-                return Verdict(Told.NOT_SENT, "not_sent", said, hold=isinstance(error, ConfigError))
+            # Once the last look has said yes, no error is a proof that nothing left.
+            proved = isinstance(error, ConfigError | Interrupted) or code == NOT_SENT
+            if channel.refused or (proved and not channel.passed):
+                return Verdict(Told.NOT_SENT, code, said, hold=isinstance(error, ConfigError))
             return Verdict(Told.UNKNOWN, code, said)
         try:
             return operation.classify(answer)

@@ -81,11 +81,27 @@ class Wait:
 Step: TypeAlias = Settle | SendNow | LookUp | Wait
 
 
-def open_sends(sends: Sequence[Send]) -> list[Send]:
-    """The sends that may have acted, or still may; not those that a later ABSENCE proved harmless."""
+MOST_IN_FLIGHT = timedelta(hours=1)
+"""How long a request may be on its way after its stamp, given up here or not: the hour between the 23 that
+are used of a provider's window and the 24 that it promises."""
+
+
+def since_absence(sends: Sequence[Send]) -> list[Send]:
+    """The sends that still count: a later ABSENCE proved that those before it never acted, nor will."""
     proved = max((send.n for send in sends if send.basis == Basis.ABSENCE), default=0)
+    return [send for send in sends if send.n >= proved]
+
+
+def open_sends(sends: Sequence[Send]) -> list[Send]:
+    """The sends that may have acted, or still may."""
     harmless = HARMLESS | {Told.DECLINED, Told.MISMATCH}
-    return [send for send in sends if send.n >= proved and send.told not in harmless]
+    return [send for send in since_absence(sends) if send.told not in harmless]
+
+
+def in_flight_until(sends: Sequence[Send]) -> datetime | None:
+    """Until when an open send may still reach the provider; None when there is none."""
+    newest = max((send.sent_at for send in open_sends(sends)), default=None)
+    return None if newest is None else newest + MOST_IN_FLIGHT
 
 
 def window_began(sends: Sequence[Send]) -> datetime | None:
@@ -139,11 +155,12 @@ def _refusal(sends: Sequence[Send], doubtful: Sequence[Send], found: Verdict | N
     """A no that holds for every send: the target's own state, the repeated answer, or the only answer."""
     if found is not None and found.told is Told.DECLINED:
         return _failed(found)
-    said = [send.verdict for send in sends if send.verdict and send.told is Told.DECLINED]
+    counting = since_absence(sends)
+    said = [send.verdict for send in counting if send.verdict and send.told is Told.DECLINED]
+    # Repeated for our key, a no answers every send under it; not one by when the key may be forgotten.
     repeated = [verdict for verdict in said if verdict.replayed]
     if found is not None and found.told is Told.OPEN:
-        # Stored for our key, so it answers every send; and what it was about is not there.
-        mismatched = [send.verdict for send in sends if send.verdict and send.told is Told.MISMATCH]
+        mismatched = [send.verdict for send in counting if send.verdict and send.told is Told.MISMATCH]
         repeated += [verdict for verdict in mismatched if verdict.replayed]
     if repeated:
         return _failed(repeated[0])

@@ -22,6 +22,7 @@ from uuid import UUID, uuid5
 
 from psycopg.types.json import Json, Jsonb
 
+from leaderjobs import clock
 from leaderjobs.errors import Refused, UsageError
 from leaderjobs.model.effect import (
     MOST_BUSINESS_KEY_CHARS,
@@ -35,7 +36,7 @@ from leaderjobs.model.effect import (
     Verdict,
 )
 from leaderjobs.model.job import DEFAULT_PRIORITY
-from leaderjobs.model.settle import Basis, Settle
+from leaderjobs.model.settle import Basis, Settle, in_flight_until
 from leaderjobs.model.term import Term
 from leaderjobs.store import queries
 from leaderjobs.store.pool import Database, TermConnections, fenced, rows_of
@@ -43,6 +44,8 @@ from leaderjobs.store.text import checked, storable, storable_json
 
 MOST_LISTED = 10_000
 MOST_FACTS_BYTES = 4096
+LONGEST_BEFORE_LEAVING = timedelta(minutes=1)
+"""Between a stamp and the first byte of its send: the connect, with room to spare."""
 _SQL = queries.load("effects")
 
 
@@ -174,12 +177,31 @@ class Effects:
         found = self._database.rows(_SQL["job_of"], self._who(id=effect_id))
         return int(found[0]["id"]) if found else 0
 
-    def resolve(self, effect: Effect, state: EffectState, who: str, note: str) -> Effect:
-        """A person settles an uncertain effect, or takes a planned one back; Refused in any other state."""
+    def resolve(
+        self, effect: Effect, state: EffectState, who: str, note: str, *, force: bool = False
+    ) -> Effect:
+        """A person settles an uncertain effect, or takes a planned one back; Refused in any other state.
+
+        Refused also when evidence has come since `effect` was read, or says otherwise; and, unless with
+        `force`, as failed while a send of it may still reach the provider.
+        """
         origin = EffectState.PLANNED if state is EffectState.CANCELLED else EffectState.UNCERTAIN
-        wanted = {"state": state.value, "from": origin.value, "who": storable(who), "note": storable(note)}
-        if not self._database.rows(_SQL["resolve"], self._who(id=effect.id, **wanted)):
+        if state is EffectState.FAILED and effect.state is origin:
+            _refuse_failure(effect, clock.now(), force=force)
+        wanted = self._who(
+            id=effect.id,
+            version=effect.version,
+            state=state.value,
+            who=storable(who),
+            note=storable(note),
+            **{"from": origin.value},
+        )
+        if not self._database.rows(_SQL["resolve"], wanted):
             now = self.get(effect.id)
+            if now.state is origin:
+                raise Refused(
+                    f"evidence on effect {effect.id} has just come in; see: leaderjobs effects show"
+                )
             raise Refused(
                 f"effect {effect.id} is {now.state}; only an effect that is {origin} can become {state}"
             )
@@ -244,6 +266,13 @@ class Effects:
         row = rows_of(cursor)[0]
         return Stamp(stamp, row["n"], row["sent_at"], row["version"])
 
+    def may_leave(self, term: Term, stamp: Stamp) -> bool:
+        """Whether the term still leads, and the stamp is fresh by the clock that wrote it; takes no lock."""
+        who = self._who(
+            partition=term.partition, number=term.number, stamp=stamp.id, age=LONGEST_BEFORE_LEAVING
+        )
+        return bool(self._database.rows(_SQL["may_leave"], who)[0]["fine"])
+
     def settle(
         self, connections: TermConnections, term: Term, effect: Effect, end: Settle, *, looked: bool
     ) -> bool:
@@ -268,6 +297,19 @@ class Effects:
 
     def _who(self, **more: object) -> dict[str, object]:
         return {"cluster": self._cluster, **more}
+
+
+def _refuse_failure(effect: Effect, now: datetime, *, force: bool) -> None:
+    """An effect that has acted, or may act after its retry has, must not be called failed."""
+    done = next((send for send in effect.sends if send.told is Told.DONE), None)
+    if done is not None:
+        raise Refused(f"effect {effect.id} has not failed: send {done.n} came back and says that it is done")
+    until = in_flight_until(effect.sends)
+    if until is not None and now < until and not force:
+        raise Refused(
+            f"a send of effect {effect.id} may still reach the provider until {until:%Y-%m-%d %H:%M:%S}Z; "
+            "resolve it then, or add --force when the provider has told you that it never will"
+        )
 
 
 def _refuse_others(there: Effect, wanted: Mapping[str, object]) -> None:

@@ -242,7 +242,10 @@ def test_a_person_resolves_what_is_uncertain(config: Path, word: str) -> None:
     become(config, effect, EffectState.UNCERTAIN)
     short = str(effect.id)[:8]
 
-    ran = run(config, "effects", "resolve", short, f"--{word}", "--note", "seen in the dashboard")
+    if word == "failed":
+        early = run(config, "effects", "resolve", short, "--failed", "--note", "x")
+        assert (early.exit_code, "may still reach the provider" in early.stderr) == (1, True)
+    ran = run(config, "effects", "resolve", short, f"--{word}", "--note", "seen in the dashboard", "--force")
 
     assert ran.exit_code == 0, ran.output
     assert f"is {word}, by " in ran.stdout

@@ -74,6 +74,16 @@ WHERE cluster = %(cluster)s AND (state = 'uncertain' OR contradiction <> '');
 SELECT * FROM leaderjobs.stamp(
     %(cluster)s, %(id)s, %(version)s, %(stamp)s, %(number)s, %(member)s, %(basis)s, %(window)s);
 
+-- name: may_leave
+-- Right before the first byte: no clock of ours is asked.
+SELECT EXISTS (
+    SELECT FROM leaderjobs.terms t
+    WHERE t.cluster = %(cluster)s AND t.partition = %(partition)s AND t.number = %(number)s
+) AND EXISTS (
+    SELECT FROM leaderjobs.effect_sends s
+    WHERE s.stamp = %(stamp)s AND s.told IS NULL AND clock_timestamp() < s.sent_at + %(age)s
+) AS fine;
+
 -- name: record
 -- Anybody may, also a leader of an older term.
 SELECT leaderjobs.record(
@@ -100,7 +110,7 @@ WITH resolved AS (
     UPDATE leaderjobs.effects
     SET state = %(state)s, code = 'resolved', reason = %(note)s, note = %(note)s, resolved_by = %(who)s,
         settled_at = clock_timestamp(), version = version + 1
-    WHERE cluster = %(cluster)s AND id = %(id)s AND state = %(from)s
+    WHERE cluster = %(cluster)s AND id = %(id)s AND state = %(from)s AND version = %(version)s
     RETURNING id
 ), due AS (
     UPDATE leaderjobs.jobs j SET scheduled_at = now()

@@ -48,8 +48,8 @@ class Script:
     waiting: threading.Event = field(default_factory=threading.Event)
     """Set when a read waits at the gate."""
     operations: dict[str, Operation] = field(default_factory=dict)
-    exchange: Callable[[Request], Answer] | None = None
-    """What the provider does with a request, once the guard has let it out."""
+    exchange: Callable[[Request, Callable[[], None]], Answer] | None = None
+    """What the provider does with a request; calls the guard right before it counts as sent."""
 
 
 class ScriptedConnector(Connector):
@@ -87,9 +87,8 @@ class ScriptedConnector(Connector):
     def exchange(self, request: Request, *, timeout: timedelta, guard: Callable[[], None]) -> Answer:
         """As the script says, within any time."""
         del timeout
-        guard()
         assert self._script.exchange is not None
-        return self._script.exchange(request)
+        return self._script.exchange(request, guard)
 
     def check(self) -> None:
         """Nothing to prove."""

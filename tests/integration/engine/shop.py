@@ -79,9 +79,13 @@ class Shop:
     looks: int = 0
     stored: dict[str, Answer] = field(default_factory=dict)
 
-    def exchange(self, request: Request) -> Answer:
+    def exchange(self, request: Request, guard: Callable[[], None]) -> Answer:
         """One request, as the provider sees it."""
         invoice = request.path.rpartition("/")[2]
+        if request.method != "GET" and self.script[:1] == ["refuse"]:
+            self.script.pop(0)
+            raise TransientError("nobody there", code=NOT_SENT)
+        guard()
         if request.method == "GET":
             self.looks += 1
             if self.shows == "down":
@@ -97,8 +101,6 @@ class Shop:
         key = request.headers["Idempotency-Key"]
         if word in {"429", "401"}:
             return Answer(int(word), b"")
-        if word == "refuse":
-            raise TransientError("nobody there", code=NOT_SENT)
         if word == "drop":
             raise TransientError("lost on the way", code=NO_ANSWER)
         if self.honours and key in self.stored:

@@ -10,10 +10,12 @@ from uuid import UUID
 import pytest
 
 from leaderjobs.backoff import Backoff
+from leaderjobs.connectors.base import Channel
+from leaderjobs.connectors.outcome import Answer
 from leaderjobs.engine import operator
 from leaderjobs.engine.status import DatabaseView, report
-from leaderjobs.errors import Refused, StoreUnavailable
-from leaderjobs.model.effect import EffectState
+from leaderjobs.errors import Refused, StoreUnavailable, TransientError
+from leaderjobs.model.effect import EffectState, Request
 from leaderjobs.model.event import EventKind
 from leaderjobs.model.job import JobState
 from leaderjobs.model.settle import Rules
@@ -149,7 +151,8 @@ def test_a_person_ends_what_is_uncertain_and_the_job_ends_with_it(surroundings: 
     effect = settled(surroundings, pay(surroundings))
     eventually(lambda: job_state(surroundings, effect.id) is JobState.UNCERTAIN)
 
-    surroundings.stores.effects.resolve(effect, EffectState.FAILED, "ann@host", "called them")
+    now = surroundings.stores.effects.get(effect.id)
+    surroundings.stores.effects.resolve(now, EffectState.FAILED, "ann@host", "called them", force=True)
 
     eventually(lambda: job_state(surroundings, effect.id) is JobState.DISCARDED)
     assert len(shop.sends) == 1
@@ -341,4 +344,50 @@ def test_nothing_leaves_once_the_term_is_in_doubt_also_after_the_stamp(
         "not_sent"
     )
     assert member.saw(EventKind.EFFECT_SENT)
+    assert shop.book == ["in_1"]
+
+
+def test_an_operation_that_tries_to_send_twice_gets_one_request_out_and_is_not_believed(
+    surroundings: Bench, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own retry would be a send that nobody stamped, and its refusal no proof about the first."""
+    shop.rules, shop.honours, shop.shows = KEYLESS, False, "open"
+    shop.open_in(surroundings)
+    shop.script[:] = ["act and drop"]
+
+    def twice(_self: Pay, request: Request, channel: Channel) -> Answer:
+        try:
+            return channel.exchange(request)
+        except TransientError:
+            return channel.exchange(request)
+
+    monkeypatch.setattr(Pay, "transmit", twice)
+    surroundings.start("a")
+    effect = settled(surroundings, pay(surroundings))
+
+    assert (effect.state, told(surroundings, effect.id)) == (EffectState.UNCERTAIN, ["unknown"])
+    assert (len(shop.sends), shop.book) == (1, ["in_1"])
+
+
+def test_a_send_that_the_fence_would_not_let_out_any_more_never_leaves(
+    surroundings: Bench, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a freeze in which the machine's clocks stood still: only the database knows of the newer term."""
+    stamp = Effects.stamp
+    raised = iter([True])
+
+    def then_frozen(self: Effects, *arguments: Any) -> Stamp:
+        made = stamp(self, *arguments)
+        if next(raised, False):
+            with surroundings.stores.database.transaction() as connection:
+                connection.execute("UPDATE leaderjobs.terms SET number = number + 1")
+        return made
+
+    monkeypatch.setattr(Effects, "stamp", then_frozen)
+    surroundings.start("a")
+    effect_id = pay(surroundings)
+    eventually(lambda: told(surroundings, effect_id)[:1] == ["not_sent"], 20)
+
+    assert settled(surroundings, effect_id).state is EffectState.SUCCEEDED
+    assert shop.sends[0].headers["User-Agent"].endswith("send 2)")
     assert shop.book == ["in_1"]

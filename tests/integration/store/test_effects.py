@@ -240,7 +240,8 @@ def test_evidence_wakes_the_job_that_waits(cluster: Cluster) -> None:
 def test_evidence_against_the_end_is_kept_and_said(cluster: Cluster) -> None:
     effect, stamp = stamped(cluster)
     assert settle(cluster, cluster.effects.get(effect.id), EffectState.UNCERTAIN)
-    cluster.effects.resolve(cluster.effects.get(effect.id), EffectState.FAILED, "ann@host", "not there")
+    uncertain = cluster.effects.get(effect.id)
+    cluster.effects.resolve(uncertain, EffectState.FAILED, "ann@host", "not there", force=True)
     assert cluster.effects.counts() == (0, 0)
 
     cluster.effects.record(effect, stamp, DONE)
@@ -294,10 +295,49 @@ def test_a_person_settles_what_is_uncertain_and_nothing_else(cluster: Cluster, s
     assert settle(cluster, cluster.effects.get(effect.id), EffectState.UNCERTAIN)
     assert cluster.effects.counts() == (1, 0)
 
-    now = cluster.effects.resolve(cluster.effects.get(effect.id), state, "ann@host", "asked them")
+    uncertain = cluster.effects.get(effect.id)
+    now = cluster.effects.resolve(uncertain, state, "ann@host", "asked them", force=True)
 
     assert (now.state, now.resolved_by, now.note) == (state, "ann@host", "asked them")
     assert cluster.effects.counts() == (0, 0)
+
+
+def test_what_may_still_arrive_is_called_failed_only_by_force(cluster: Cluster, admin: Admin) -> None:
+    effect, _ = stamped(cluster)
+    assert settle(cluster, cluster.effects.get(effect.id), EffectState.UNCERTAIN)
+    with pytest.raises(Refused, match=r"may still reach the provider until .*--force"):
+        cluster.effects.resolve(cluster.effects.get(effect.id), EffectState.FAILED, "ann", "not there")
+
+    admin.execute("UPDATE leaderjobs.effect_sends SET sent_at = now() - interval '61 minutes'")
+
+    now = cluster.effects.resolve(cluster.effects.get(effect.id), EffectState.FAILED, "ann", "not there")
+    assert now.state is EffectState.FAILED
+
+
+def test_evidence_that_came_since_a_person_looked_stops_them(cluster: Cluster) -> None:
+    effect, stamp = stamped(cluster)
+    assert settle(cluster, cluster.effects.get(effect.id), EffectState.UNCERTAIN)
+    looked_at = cluster.effects.get(effect.id)
+    cluster.effects.record(effect, stamp, DONE)
+
+    with pytest.raises(Refused, match=r"evidence on effect .* has just come in"):
+        cluster.effects.resolve(looked_at, EffectState.FAILED, "ann", "not there", force=True)
+    with pytest.raises(Refused, match="has not failed: send 1 came back"):
+        cluster.effects.resolve(cluster.effects.get(effect.id), EffectState.FAILED, "ann", "x", force=True)
+    assert cluster.effects.get(effect.id).state is EffectState.UNCERTAIN
+
+
+def test_a_stamp_lets_a_send_out_while_it_is_fresh_and_its_term_leads(cluster: Cluster, admin: Admin) -> None:
+    led, effect = cluster.lead(), cluster.plan()
+    stamp = cluster.stamp(led, effect)
+    assert cluster.effects.may_leave(led.term, stamp)
+
+    admin.execute("UPDATE leaderjobs.effect_sends SET sent_at = now() - interval '61 seconds'")
+    assert not cluster.effects.may_leave(led.term, stamp)
+    admin.execute("UPDATE leaderjobs.effect_sends SET sent_at = now()")
+    assert cluster.effects.may_leave(led.term, stamp)
+    cluster.lead()
+    assert not cluster.effects.may_leave(led.term, stamp)
 
 
 def test_only_what_was_never_stamped_can_be_taken_back(cluster: Cluster) -> None:

@@ -18,8 +18,10 @@ from leaderjobs.model.settle import (
     Settle,
     Step,
     Wait,
+    in_flight_until,
     next_step,
     open_sends,
+    since_absence,
 )
 
 START = datetime(2026, 11, 24, tzinfo=UTC)
@@ -216,6 +218,21 @@ def test_a_send_that_was_proved_absent_does_not_count_against_the_next_decline()
     assert settled(step(*sends, rules=PATIENT)) is EffectState.FAILED
 
 
+def test_a_no_that_was_repeated_for_the_key_says_nothing_of_a_send_after_absence() -> None:
+    """By then the key may be forgotten: the later send can act."""
+    both = Rules(WINDOW, looks_up=True, absent_after=timedelta(minutes=10))
+    for told in (Told.DECLINED, Told.MISMATCH):
+        sends = (send(1, told, replayed=True), send(2, None, basis="key"), send(1500, None, basis="absence"))
+        late = timedelta(minutes=1505)
+        assert settled(step(*sends, found=Told.OPEN, rules=both, after=late)) is not EffectState.FAILED
+
+
+def test_a_send_may_be_in_flight_for_an_hour_unless_its_fate_is_known() -> None:
+    assert in_flight_until(()) is None
+    assert in_flight_until((send(1, Told.DECLINED), send(2, Told.NOT_SENT))) is None
+    assert in_flight_until((send(1, Told.UNKNOWN), send(2, None))) == START + timedelta(hours=1, minutes=2)
+
+
 def test_sends_after_absence_are_bounded() -> None:
     sends = (send(1, Told.UNKNOWN), send(30, Told.UNKNOWN, basis="absence"))
     assert settled(step(*sends, found=Told.OPEN, rules=PATIENT, max_attempts=2)) is EffectState.UNCERTAIN
@@ -297,7 +314,8 @@ def check(
                     {Told.MISMATCH} if seen is not None and seen.told is Told.OPEN else set()
                 )
                 replayed = any(
-                    each.told in final and each.verdict and each.verdict.replayed for each in sends
+                    each.told in final and each.verdict and each.verdict.replayed
+                    for each in since_absence(sends)
                 )
                 assert said_no or replayed or not in_doubt, story
             if end is EffectState.UNCERTAIN:
