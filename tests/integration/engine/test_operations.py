@@ -217,10 +217,8 @@ def test_a_bug_in_an_operation_s_reading_of_answers_counts_as_unknown(
 # -- leaders that end in the middle ------------------------------------------------------------------------
 
 
-def test_a_deposed_leader_s_answer_is_evidence_for_its_successor(surroundings: Bench, shop: Shop) -> None:
-    """Keys are ignored and the look-up lags, so only the first leader's answer can tell."""
-    shop.rules, shop.honours, shop.shows = KEYLESS, False, "open"
-    shop.open_in(surroundings)
+def held_up(shop: Shop) -> tuple[threading.Event, threading.Event]:
+    """The next send waits at the provider: set once it is there, and to be set to let it act."""
     out, answer = threading.Event(), threading.Event()
 
     def slow() -> str:
@@ -229,6 +227,14 @@ def test_a_deposed_leader_s_answer_is_evidence_for_its_successor(surroundings: B
         return "act"
 
     shop.script[:] = [slow]
+    return out, answer
+
+
+def test_a_deposed_leader_s_answer_is_evidence_for_its_successor(surroundings: Bench, shop: Shop) -> None:
+    """Keys are ignored and the look-up lags, so only the first leader's answer can tell."""
+    shop.rules, shop.honours, shop.shows = KEYLESS, False, "open"
+    shop.open_in(surroundings)
+    out, answer = held_up(shop)
     old = surroundings.start("a")
     effect_id = pay(surroundings)
     assert out.wait(20)
@@ -252,14 +258,7 @@ def test_a_deposed_leader_s_answer_is_evidence_for_its_successor(surroundings: B
 def test_a_successor_sends_the_same_request_again_while_the_first_is_still_out(
     surroundings: Bench, shop: Shop
 ) -> None:
-    out, answer = threading.Event(), threading.Event()
-
-    def slow() -> str:
-        out.set()
-        assert answer.wait(20)
-        return "act"
-
-    shop.script[:] = [slow]
+    out, answer = held_up(shop)
     old = surroundings.start("a")
     effect_id = pay(surroundings)
     assert out.wait(20)
@@ -279,14 +278,7 @@ def test_a_successor_sends_the_same_request_again_while_the_first_is_still_out(
 
 
 def test_an_orderly_stop_waits_for_the_answer_of_a_send_that_is_out(surroundings: Bench, shop: Shop) -> None:
-    out, answer = threading.Event(), threading.Event()
-
-    def slow() -> str:
-        out.set()
-        assert answer.wait(20)
-        return "act"
-
-    shop.script[:] = [slow]
+    out, answer = held_up(shop)
     member = surroundings.start("a")
     effect_id = pay(surroundings)
     assert out.wait(20)
