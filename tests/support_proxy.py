@@ -5,18 +5,23 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, Self
+
+from leaderjobs.clock import elapsed
 
 CHUNK: Final = 65536
 CONNECT_SECONDS: Final = 5.0
+KNOCK_EVERY: Final = 0.02
+"""Seconds between two tries to reach a target that is not there yet."""
 
 
 @dataclass(eq=False)
-class _Pair:
+class Pair:
+    """One connection and what it is carried on by."""
+
     client: socket.socket
     server: socket.socket
-    threads: list[threading.Thread] = field(default_factory=list)
 
     def cut(self) -> None:
         for side in (self.client, self.server):
@@ -31,9 +36,14 @@ class TcpProxy:
     has sent them again.
     """
 
-    def __init__(self, target_host: str, target_port: int) -> None:
-        """Listens at once, on a free port of 127.0.0.1."""
+    def __init__(self, target_host: str, target_port: int, *, patience: float = 0.0) -> None:
+        """Listens at once, on a free port of 127.0.0.1.
+
+        `patience` is for clients that take an open connection for a server that is there: so long it is
+        tried to reach one before the connection is broken off.
+        """
         self._target = (target_host, target_port)
+        self._patience = patience
         self._flowing = threading.Event()
         self._flowing.set()
         self._closed = threading.Event()
@@ -43,7 +53,8 @@ class TcpProxy:
         self._refuses = False
         self._delay = 0.0
         self._lock = threading.Lock()
-        self._pairs: set[_Pair] = set()
+        self._pairs: set[Pair] = set()
+        self._threads: set[threading.Thread] = set()
         self.accepted = 0
         """Connections so far."""
         self._listening = socket.create_server(("127.0.0.1", 0))
@@ -104,7 +115,7 @@ class TcpProxy:
         self._flowing.set()
         self.cut()
         with self._lock:
-            threads = [thread for pair in self._pairs for thread in pair.threads]
+            threads = list(self._threads)
         for thread in threads:
             thread.join()
 
@@ -123,37 +134,54 @@ class TcpProxy:
             if self._refuses:
                 client.close()
                 continue
+            thread = threading.Thread(target=self._serve, args=(client,), name="proxy", daemon=True)
+            with self._lock:
+                self._threads.add(thread)
+            thread.start()
+
+    def _serve(self, client: socket.socket) -> None:
+        """One connection, on a thread of its own and one more for the answers."""
+        with client:
+            server = self._reach()
+            if server is not None:
+                with server:
+                    pair = Pair(client, server)
+                    with self._lock:
+                        self._pairs.add(pair)
+                        self.accepted += 1
+                    if self._closed.is_set():
+                        pair.cut()
+                    answers = threading.Thread(
+                        target=self._carry,
+                        args=(pair, server, client),
+                        kwargs={"answers": True},
+                        name="proxy-answers",
+                        daemon=True,
+                    )
+                    answers.start()
+                    self._carry(pair, client, server, answers=False)
+                    answers.join()
+                    with self._lock:
+                        self._pairs.discard(pair)
+                    self._ended(pair)
+        with self._lock:
+            self._threads.discard(threading.current_thread())
+
+    def _reach(self) -> socket.socket | None:
+        end = elapsed() + self._patience
+        while True:
             try:
                 server = socket.create_connection(self._target, timeout=CONNECT_SECONDS)
             except OSError:
-                client.close()
-                continue
-            server.settimeout(None)
-            self._pump(_Pair(client, server))
+                if elapsed() >= end or self._closed.wait(KNOCK_EVERY):
+                    return None
+            else:
+                server.settimeout(None)
+                return server
 
-    def _pump(self, pair: _Pair) -> None:
-        left = [2]
-        pair.threads = [
-            threading.Thread(
-                target=self._carry,
-                args=(pair, *way, left),
-                kwargs={"answers": answers},
-                name="proxy",
-                daemon=True,
-            )
-            for *way, answers in ((pair.client, pair.server, False), (pair.server, pair.client, True))
-        ]
-        with self._lock:
-            self._pairs.add(pair)
-            self.accepted += 1
-        for thread in pair.threads:
-            thread.start()
-
-    def _carry(
-        self, pair: _Pair, source: socket.socket, sink: socket.socket, left: list[int], *, answers: bool
-    ) -> None:
+    def _carry(self, pair: Pair, source: socket.socket, sink: socket.socket, *, answers: bool) -> None:
         with contextlib.suppress(OSError):
-            while piece := source.recv(CHUNK):
+            while piece := self._received(pair, source, answers=answers):
                 if self._delay:
                     self._closed.wait(self._delay)
                 self._flowing.wait()
@@ -164,12 +192,24 @@ class TcpProxy:
                     self._loses_next = False
                     break
                 if not (answers and self._drops):
-                    sink.sendall(piece)
+                    sink.sendall(self._passed(piece, answers=answers))
+                    self._handed(pair, piece, answers=answers)
         pair.cut()
-        with self._lock:
-            left[0] -= 1
-            if left[0]:
-                return
-            self._pairs.discard(pair)
-        pair.client.close()
-        pair.server.close()
+
+    # -- for proxies that know what they carry -------------------------------------------------------------
+
+    def _received(self, pair: Pair, source: socket.socket, *, answers: bool) -> bytes:
+        """The next piece, before anything is done to it."""
+        del pair, answers
+        return source.recv(CHUNK)
+
+    def _passed(self, piece: bytes, *, answers: bool) -> bytes:
+        """What is handed on in the place of a piece."""
+        del answers
+        return piece
+
+    def _handed(self, pair: Pair, piece: bytes, *, answers: bool) -> None:
+        """Called when a piece has been handed on."""
+
+    def _ended(self, pair: Pair) -> None:
+        """Called when both directions of a connection have ended."""

@@ -13,6 +13,11 @@ import click
 if TYPE_CHECKING:
     from leaderjobs.cli import Context
 
+LOOK_EVERY = 0.1
+"""Seconds until the main thread looks for a signal by itself.
+
+The system may hand one to any other thread; that does not wake this one, and only this one runs the handler.
+"""
 _MEMBER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -58,6 +63,7 @@ def command(context: Context, member_id: str | None) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, on_signal)
         thread.start()
-        thread.join()
+        while thread.is_alive():
+            thread.join(LOOK_EVERY)
         if failure:
             raise failure[0]

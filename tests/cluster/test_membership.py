@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import signal
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -140,6 +142,16 @@ def test_a_second_signal_ends_a_leader_at_once(start: Start) -> None:
     rig.start_worker("a")
     assert_completed(rig, job)
     audit.check()
+
+
+def test_a_signal_that_the_system_hands_to_another_thread_is_heard(start: Start) -> None:
+    """It wakes that thread only, and Python runs handlers on the main one."""
+    rig = start(PLAN)
+    leader = start_workers(rig, "a")
+    pid = rig.workers[leader].pid
+    others = [int(task.name) for task in Path(f"/proc/{pid}/task").iterdir() if task.name != str(pid)]
+    assert ctypes.CDLL(None, use_errno=True).tgkill(pid, max(others), signal.SIGTERM) == 0
+    assert rig.reap(leader) == 0
 
 
 def test_a_provider_that_hangs_does_not_delay_an_orderly_stop(start: Start) -> None:

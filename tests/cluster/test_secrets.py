@@ -3,57 +3,19 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
-from kazoo.client import KazooClient
 
-from leaderjobs.demo.rig import Plan, Rig
+from leaderjobs.demo.rig import Plan
 from leaderjobs.model.job import JobState
 from tests.cluster.audit import Audit
 from tests.cluster.conftest import Start
+from tests.cluster.leaks import command_lines, nodes, tables
 from tests.cluster.watching import flowing, leaderjobs, start_workers
 from tests.support import eventually
 
 pytestmark = pytest.mark.timeout(120)
 PLAN = Plan(session_timeout=timedelta(seconds=4), transactions=5_000, latency=timedelta(milliseconds=30))
-
-
-def nodes(rig: Rig) -> bytes:
-    """Every path and content in ZooKeeper."""
-    client = KazooClient(hosts=rig.zookeeper.address)
-    client.start(timeout=10)
-    try:
-        found, waiting = b"", ["/"]
-        while waiting:
-            path = waiting.pop()
-            found += path.encode() + b" " + (client.get(path)[0] or b"") + b"\n"
-            waiting.extend(f"{path.rstrip('/')}/{name}" for name in client.get_children(path))
-        return found
-    finally:
-        client.stop()
-        client.close()
-
-
-def tables(audit: Audit) -> bytes:
-    """Every row of our own schema, and of the provider's tables, as text."""
-    names = audit.execute(
-        "SELECT format('%I.%I', schemaname, tablename) AS name FROM pg_tables WHERE schemaname IN ('leaderjobs', 'plaid')"
-    )
-    rows = [audit.execute(f"SELECT t::text AS row FROM {name['name']} t") for name in names]
-    return "\n".join(row["row"] for table in rows for row in table).encode()
-
-
-def command_lines() -> bytes:
-    """What `ps` shows of everybody, environment left out."""
-    found = b""
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                found += (entry / "cmdline").read_bytes() + b"\n"
-            except OSError:
-                continue
-    return found
 
 
 def test_no_secret_is_anywhere_after_good_and_bad_days(start: Start) -> None:
@@ -71,7 +33,7 @@ def test_no_secret_is_anywhere_after_good_and_bad_days(start: Start) -> None:
         {"kind": "login_required", "skip": 4},
     )
     eventually(rig.stores.holds.all, 30, "the connection to be held")
-    seen = command_lines() + nodes(rig) + tables(audit)
+    seen = command_lines() + nodes(rig.zookeeper.address) + tables(audit)
     rig.postgres.stop()
     for arguments in (
         ("status",),
