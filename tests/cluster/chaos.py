@@ -170,7 +170,10 @@ def main(arguments: list[str] | None = None) -> int:
     for violation in result.violations[:SHOWN]:
         say(f"\nVIOLATION {violation}")
     if result.violations:
-        say(f"\n{len(result.violations)} violations; again: make chaos SEED={seed} SECONDS={given.seconds:g}")
+        again = (
+            f"--seconds {wanted.seconds:g} --seed {seed} --zookeeper {wanted.zookeeper} --invoices {invoices}"
+        )
+        say(f"\n{len(result.violations)} violations; again: python -m tests.cluster.chaos {again}")
         return 1
     say("I1 to I9 hold (I5: there are no schedules yet)")
     return 0
