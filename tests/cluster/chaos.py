@@ -34,7 +34,9 @@ from tests.support import eventually
 
 SESSION_TIMEOUT: Final = timedelta(seconds=2)
 SETTLE_PATIENCE: Final = 300.0
-"""Seconds after the last fault until everything must have come to its end."""
+"""Seconds after the last fault until everything must have come to its end, where no more was asked than it can do."""
+SLOWEST_PER_SECOND: Final = 3.0
+"""Invoices that are paid in a second, at the least, once nothing is wrong any more."""
 DATA: Final = ("postgres", "zookeepers", "state", "points")
 SHOWN: Final = 3
 """Violations that are told in full."""
@@ -119,17 +121,17 @@ def run(directory: Path, wanted: Wanted, say: Callable[[str], None] = lambda _li
             nemesis.run()
             cluster.heal()
             busy.finish("feeder", SETTLE_PATIENCE)
-        return _judged(cluster)
+        return _judged(cluster, SETTLE_PATIENCE + wanted.invoices / SLOWEST_PER_SECOND)
 
 
-def _judged(cluster: Field) -> Result:
+def _judged(cluster: Field, patience: float) -> Result:
     """Wait until all has come to its end, in peace; then collect and judge."""
     began = elapsed()
     stuck: list[Violation] = []
     try:
-        eventually(lambda: settled(cluster), SETTLE_PATIENCE, "everything to be settled")
+        eventually(lambda: settled(cluster), patience, "everything to be settled")
         seconds = elapsed() - began
-        final_sync(cluster, SETTLE_PATIENCE)
+        final_sync(cluster, patience)
     except AssertionError as error:
         seconds = elapsed() - began
         stuck.append(Violation("I6", str(error)))

@@ -68,6 +68,8 @@ def an_order_that_is_sent_again(field: Field, lacking: Lacking = ()) -> None:
 
 def an_order_a_day_later(field: Field, lacking: Lacking = ()) -> None:
     """The leader dies with its request out, and a day passes before there is another: the key is forgotten."""
+    # Lost as well: an answer that came just before the death would have been one, to the judges.
+    field.orders.faults(LOST)
     field.tokens.lay("after_send", Do.KILL)
     leading(field, "a", lacking)
     effect = order(field, "order_once", f"yesterday {field.cluster}")
