@@ -19,13 +19,11 @@ from tests.cluster.scenarios import Scenario
 from tests.support import eventually
 
 CHECKS = (*ALWAYS, check_settled, check_jobs_of_effects)
+# The three kinds of orders are in test_provider_kinds.py.
 STORIES: tuple[Scenario, ...] = (
     scenarios.a_payment_that_is_sent_again,
-    scenarios.an_order_that_is_sent_again,
     scenarios.an_order_a_day_later,
     scenarios.a_payment_a_day_later,
-    scenarios.an_order_that_only_a_look_up_shows,
-    scenarios.an_order_that_shows_late,
     scenarios.a_leader_whose_wall_clock_jumps,
     scenarios.an_answer_that_a_deposed_leader_brings,
     scenarios.a_leader_stopped_before_a_commit,
