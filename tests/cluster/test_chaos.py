@@ -12,6 +12,7 @@ from tests.cluster.chaos import Result, Wanted, run
 from tests.cluster.history import Violation
 from tests.cluster.made_up import paid_once
 
+pytestmark = pytest.mark.alone
 WHOLE = Wanted(seconds=600, seed=2026, zookeeper=3, invoices=2_000)
 LEAST = 12
 LEAST_FAULTS = 200

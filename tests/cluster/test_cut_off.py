@@ -27,7 +27,7 @@ PLAN = Plan(
     page_size=100,
     latency=timedelta(milliseconds=30),
 )
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(180)]
 
 
 def test_a_leader_cut_off_from_zookeeper_is_replaced_and_commits_nothing_more(start: Start) -> None:

@@ -24,7 +24,8 @@ from tests.cluster.watching import (
 )
 from tests.support import eventually
 
-TIMES = 6
+pytestmark = pytest.mark.alone
+TIMES = 10
 SESSION_TIMEOUT = timedelta(seconds=2)
 SHORT_TIMEOUT = timedelta(milliseconds=1200)
 """Where most of the time is spent waiting for sessions to end."""

@@ -27,7 +27,7 @@ PLAN = Plan(
     latency=timedelta(milliseconds=20),
 )
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(180)]
 
 
 def test_zookeeper_killed_and_restarted_costs_no_page_and_no_attempt(start: Start) -> None:
