@@ -18,8 +18,6 @@ from leaderjobs.model.member import LeaderInfo, Member
 from leaderjobs.model.term import DEADLINE_PASSED, Term
 
 CONNECT_TIMEOUT = timedelta(seconds=10)
-LONGEST_BEAT = 1.0
-"""Seconds between two heartbeats, at most; at short session timeouts a tenth of the timeout."""
 FLUSH_EVERY = 0.25
 """Seconds that dirty markers may wait: the first one goes at once, later ones are gathered."""
 LOOK_AGAIN = 1.0
@@ -193,7 +191,6 @@ class Elector:
             )
 
     def _keep(self, claim: Claim, term: Term, services: Services) -> bool:
-        beat_every = min(LONGEST_BEAT, term.session_timeout.total_seconds() / 10)
         last_beat = claim.sent_at
         draining = False
         while not term.is_over() and not services.finished and not self._hurry.is_set():
@@ -201,7 +198,7 @@ class Elector:
                 draining = True
                 services.drain()
                 self._emit(Event(EventKind.TERM_DRAINING, {"term": term.number}))
-            due = last_beat + beat_every
+            due = last_beat + term.beat_every
             if self._publisher.dirty:
                 due = min(due, self._flushed_at + FLUSH_EVERY)
             notices = self._inbox.wait(due - clock.elapsed())

@@ -256,8 +256,7 @@ class Operator:
         That is `wanted`, or as much as a term of this session timeout can ever vouch for.
         """
         term = attempt.term
-        timeout = term.session_timeout.total_seconds()
-        longest = timeout * TRUST_SHARE - LEAST_ROOM_BEATS * min(1.0, timeout / 10)
+        longest = term.session_timeout.total_seconds() * TRUST_SHARE - LEAST_ROOM_BEATS * term.beat_every
         needed = min(wanted.total_seconds(), longest)
         while not (term.may_start() and term.trusted_until - term.elapsed() >= needed):
             attempt.wait(ROOM_EVERY)

@@ -15,6 +15,8 @@ from leaderjobs.errors import LeadershipLost
 # third is the margin for a tick, a heartbeat period and a round trip (election.md §3a).
 START_SHARE = 1 / 2
 TRUST_SHARE = 2 / 3
+LONGEST_BEAT = 1.0
+"""Seconds between two heartbeats, at most; at short session timeouts a tenth of the timeout."""
 DEADLINE_PASSED = "its deadline passed without an acknowledged heartbeat"
 
 
@@ -50,6 +52,11 @@ class Term:
     def trusted_until(self) -> float:
         """The deadline clock's seconds at which this term ends unless a heartbeat is acknowledged."""
         return self.sent_at + self.session_timeout.total_seconds() * TRUST_SHARE
+
+    @property
+    def beat_every(self) -> float:
+        """Seconds between two heartbeats."""
+        return min(LONGEST_BEAT, self.session_timeout.total_seconds() / 10)
 
     def extend(self, sent_at: float) -> None:
         """Count trust from a newer acknowledged heartbeat; an over or older one changes nothing."""
