@@ -112,6 +112,7 @@ def stores(made: Database, cluster: str) -> Stores:
     from leaderjobs.store.holds import Holds
     from leaderjobs.store.jobs import Jobs
     from leaderjobs.store.markers import Markers
+    from leaderjobs.store.quotas import Quotas
     from leaderjobs.store.rows import Rows
     from leaderjobs.store.tables import Tables
     from leaderjobs.store.terms import Terms
@@ -124,6 +125,7 @@ def stores(made: Database, cluster: str) -> Stores:
         batches=Batches(made, cluster),
         holds=Holds(made, cluster),
         effects=Effects(made, cluster),
+        quotas=Quotas(made, cluster),
         tables=Tables(made),
         rows=Rows(made, cluster),
     )
@@ -303,9 +305,10 @@ def preparation(settings: Settings, built: Stores) -> Callable[[], None]:
         if done.is_set():
             return
         Migrations(built.database).check()
-        for name in sorted({connection.connector for connection in settings.connections.values()}):
-            built.tables.ensure(name, registry.streams(name))
-            registry.preload(name)
+        for found in settings.connections.values():
+            which = (found.connector, found.name, found.options)
+            built.tables.ensure(registry.schema(*which), registry.streams(*which))
+            registry.preload(found.connector)
         built.database.warm(WARM_CONNECTIONS)
         done.set()
 

@@ -13,9 +13,12 @@ LeaderJobsError
 │   └── Refused                the request contradicts what is stored
 ├── ConnectorError
 │   ├── TransientError         try again after a while; `retry_after` where the provider said when
-│   │   └── RateLimited        ... and nothing else of this connection may be sent before then
+│   │   ├── RateLimited        ... and nothing else of this connection may be sent before then
+│   │   └── QuotaExhausted     ... before `until`: a period's allowance is used up, however slowly we ask
 │   ├── NeedsUser              a person must act at the provider; holds this connection only
-│   └── FatalError             trying again cannot help: credentials, arguments, an answer out of contract
+│   └── FatalError             trying again cannot help: arguments, an answer out of contract
+│       ├── Unauthenticated    ... the provider does not accept the credentials
+│       └── Forbidden          ... it accepts them, but not for this
 ├── EmbeddedError              a server for `dev` or `demo` could not be had; says what to install
 └── Interrupted                asked to stop between two pages; nothing is wrong
 
@@ -24,7 +27,7 @@ Messages are one line: what happened, the value that was bad, what to do next. N
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 
 class LeaderJobsError(Exception):
@@ -97,12 +100,29 @@ class RateLimited(TransientError):
     """The provider refuses more requests of this connection for now."""
 
 
+class QuotaExhausted(TransientError):
+    """The allowance of a period is used up: nothing of this connection can succeed before it is renewed."""
+
+    def __init__(self, message: str, *, until: datetime, code: str = "quota_exhausted") -> None:
+        """`until`: when the provider renews it."""
+        super().__init__(message, code=code)
+        self.until = until
+
+
 class NeedsUser(ConnectorError):
     """Only the owner of the account can mend it, at the provider."""
 
 
 class FatalError(ConnectorError):
     """The same request will fail the same way."""
+
+
+class Unauthenticated(FatalError):
+    """The credentials are wrong, expired or revoked."""
+
+
+class Forbidden(FatalError):
+    """The credentials are known, but may not do this."""
 
 
 class EmbeddedError(LeaderJobsError):

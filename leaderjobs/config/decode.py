@@ -86,13 +86,13 @@ class Reader:
             if field.name in values:
                 continue
             here = (*path, field.key)
-            nested = _struct_of(field.type)
+            nested, named = _struct_of(field.type), _named_structs_of(field.type)
             if here in self.overlay:
                 values[field.name] = self._read(self.overlay[here].text, here, field)
             elif nested is not None and isinstance(table.get(field.key), dict):
-                # As a section of its own, so that a complaint names the key inside.
-                self.known_only(here, [inner.key for inner in fields_of(nested)])
-                values[field.name] = self.build(nested, here)
+                values[field.name] = self._section(nested, here)
+            elif named is not None and isinstance(table.get(field.key), dict):
+                values[field.name] = {name: self._section(named, (*here, name)) for name in self.table(*here)}
             elif field.key in table:
                 values[field.name] = self._read(table[field.key], here, field)
             elif field.required:
@@ -101,6 +101,12 @@ class Reader:
             return kind(**values)
         except ValueError as error:
             raise self._refused(kind, path, str(error)) from None
+
+    def _section(self, kind: type[T], path: Path) -> T:
+        """A struct inside another as a section of its own, so that a complaint names the key inside."""
+        self.table(*path)
+        self.known_only(path, [inner.key for inner in fields_of(kind)])
+        return self.build(kind, path)
 
     def complain(self, path: Path, value: str, allowed: str) -> ConfigError:
         """The error for `value` (as it may be shown) that stands at `path`, wherever it came from."""
@@ -150,6 +156,15 @@ def holds_secret(kind: object) -> bool:
 def _struct_of(kind: object) -> type[msgspec.Struct] | None:
     inner, _ = unwrapped(kind)
     return inner if isinstance(inner, type) and issubclass(inner, msgspec.Struct) else None
+
+
+def _named_structs_of(kind: object) -> type[msgspec.Struct] | None:
+    """The type of the values of a table of tables, such as `[connections.NAME.streams.STREAM]`."""
+    inner, _ = unwrapped(kind)
+    arguments = typing.get_args(inner)
+    if typing.get_origin(inner) is dict and len(arguments) == 2:
+        return _struct_of(arguments[1])
+    return None
 
 
 def _parse(kind: type[Parsed], value: object, extras: tuple[object, ...]) -> object:

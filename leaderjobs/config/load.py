@@ -89,13 +89,19 @@ def _connector(reader: Reader, name: str, environ: Mapping[str, str]) -> str:
     path = ("connections", name)
     variable = variable_of((*path, "connector"))
     value = environ.get(variable) or reader.table(*path).get("connector")
-    allowed = ", ".join(f'"{known}"' for known in registry.names())
+    allowed = ", ".join(f'"{known}"' for known in registry.names()) + ', or "module:Class"'
     if value is None:
         raise reader.fail(path, f": connector is missing; allowed: {allowed}")
-    if not isinstance(value, str) or value not in registry.names():
+    if not isinstance(value, str) or (value not in registry.names() and ":" not in value):
         if environ.get(variable):
             raise ConfigError(f"{variable} = {shown(value)}: allowed: {allowed}")
         raise reader.fail((*path, "connector"), f" = {shown(value)}: allowed: {allowed}")
+    try:
+        registry.settings_type(value)
+    except ConfigError as error:
+        if environ.get(variable):
+            raise ConfigError(f"{variable}: {error}") from None
+        raise reader.fail((*path, "connector"), f": {error}") from None
     return value
 
 
@@ -130,10 +136,11 @@ def _settings_type(connector: str) -> type[msgspec.Struct]:
     return registry.settings_type(connector)
 
 
-def _streams(connector: str) -> tuple[str, ...]:
+def _streams(connection: ConnectionSettings) -> tuple[str, ...]:
     from leaderjobs.connectors import registry
 
-    return tuple(stream.name for stream in registry.streams(connector))
+    found = registry.streams(connection.connector, connection.name, connection.options)
+    return tuple(stream.name for stream in found)
 
 
 def _cluster(reader: Reader) -> ClusterSettings:
@@ -155,9 +162,9 @@ def _sync(reader: Reader, name: str, connections: Mapping[str, ConnectionSetting
     if sync.connection not in connections:
         known = ", ".join(connections) or "none; write [connections.NAME] first"
         raise reader.complain((*path, "connection"), shown(sync.connection), f"a connection: {known}")
-    known_streams = _streams(connections[sync.connection].connector)
+    known_streams = _streams(connections[sync.connection])
     if not known_streams:
-        having = [name for name, found in connections.items() if _streams(found.connector)]
+        having = [name for name, found in connections.items() if _streams(found)]
         allowed = f"a connection with streams: {', '.join(having) or 'none is configured'}"
         raise reader.complain((*path, "connection"), shown(sync.connection), allowed)
     for at, stream in enumerate(sync.streams):

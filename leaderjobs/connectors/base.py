@@ -11,24 +11,50 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import ClassVar, Protocol, TypeAlias
+from typing import Any, ClassVar, Protocol, TypeAlias
+
+import msgspec
 
 from leaderjobs.connectors.outcome import Answer
+from leaderjobs.connectors.pacing import Paces
 from leaderjobs.errors import FatalError
 from leaderjobs.model.batch import Batch
 from leaderjobs.model.effect import Effect, Request, Verdict
+from leaderjobs.model.job import Window
 from leaderjobs.model.marker import Cursor
+from leaderjobs.model.quota import Quota
 from leaderjobs.model.settle import Rules
 from leaderjobs.model.stream import Stream
 
 Arguments: TypeAlias = Mapping[str, object]
 """Of one effect: JSON values by name, normalised by the operation."""
+Options: TypeAlias = Any
+"""An instance of the connector's own `settings`."""
 Ask: TypeAlias = Callable[[Request], Answer]
 """Send a request that changes nothing; the answer whatever its status, or TransientError without one."""
 
 
 class ReadContext(Protocol):
     """The engine's side of a read; everything may be called from the reading thread only."""
+
+    @property
+    def window(self) -> Window | None:
+        """What `enqueue --since/--until` asked for; only streams that are `windowed` ever see one.
+
+        The cursor is then the one of earlier batches of this same job, None at its beginning.
+        """
+
+    def spend(self, quota: Quota, units: int) -> None:
+        """Count `units` as used, before the request that uses them; durable, over all terms and members.
+
+        QuotaExhausted, and nothing is counted, where they would go over the limit.
+        """
+
+    def observe(self, quota: Quota, used: int) -> None:
+        """Keep the provider's own word on how much is used; never raises for it, never lowers a count."""
+
+    def log(self, line: str) -> None:
+        """A line for whoever looks into this job; cut and redacted, never an error."""
 
     def check(self) -> None:
         """Raise LeadershipLost or Interrupted when the work must stop; called before every request."""
@@ -41,8 +67,29 @@ class Connector(ABC):
     """One connection's code; made by the registry from validated settings, used by one thread at a time."""
 
     name: ClassVar[str]
-    """The word in `connector = "…"`, and the schema of its tables."""
-    streams: ClassVar[tuple[Stream, ...]]
+    """The word in `connector = "…"`."""
+    settings: ClassVar[type[msgspec.Struct]]
+    """What `[connections.NAME]` may hold beside `connector`; its values are checked when it is made."""
+    streams: tuple[Stream, ...]
+    """Of the class, or of the instance where the settings say what there is; then `streams_of` does too."""
+    schema: str = ""
+    """Where its tables are: what `schema_of` says; set by the registry."""
+
+    @abstractmethod
+    def __init__(self, connection: str, options: Options, paces: Paces) -> None:
+        """Open no socket; `paces` are those of the process."""
+
+    @classmethod
+    def streams_of(cls, connection: str, options: Options) -> tuple[Stream, ...]:
+        """What one made with these settings has, in the order in which a sync reads them."""
+        del connection, options
+        return cls.streams
+
+    @classmethod
+    def schema_of(cls, connection: str, options: Options) -> str:
+        """Where the tables of one made with these settings are."""
+        del connection, options
+        return cls.name
 
     @abstractmethod
     def read(self, stream: str, cursor: Cursor | None, context: ReadContext) -> Iterator[Batch]:
@@ -56,7 +103,11 @@ class Connector(ABC):
 
     @abstractmethod
     def check(self) -> None:
-        """One cheap call that proves the credentials; raises as `read` does."""
+        """One cheap call that proves the credentials; raises as `read` does.
+
+        Unauthenticated, Forbidden, QuotaExhausted, RateLimited and NeedsUser say what is wrong;
+        TransientError with a code of `outcome.UNANSWERED` says that nobody answered.
+        """
 
     @abstractmethod
     def close(self) -> None:

@@ -8,7 +8,7 @@ Three outcomes (observed with `requests` against real sockets):
 - `NO_ANSWER`: reset, timed out, cut body, once it had begun to leave. The provider may have acted; a read
   may simply be repeated.
 
-`post` keeps its connection, for pages of reads. `exchange` is for what takes effect: a connection of its
+`post` and `fetch` keep their connection, for pages of reads. `exchange` is for what takes effect: a connection of its
 own, so that no idle one can swallow the request; a guard that is asked when it stands, right before the
 whole request leaves in one write (`http_wire`); and many of them at once.
 
@@ -68,10 +68,10 @@ class _TooLarge(Exception):
 
 
 class HttpClient:
-    """One origin; `post` on one thread at a time, `exchange` on any, `close` from any."""
+    """One origin; `post` and `fetch` on one thread at a time, `exchange` on any, `close` from any."""
 
     def __init__(self, base_url: str, *, timeout: timedelta) -> None:
-        """`timeout` bounds a whole `post`, from the connect to the last byte of the body."""
+        """`timeout` bounds a whole `fetch`, from the connect to the last byte of the body."""
         self._base_url = base_url.rstrip("/")
         self._timeout = timeout
         self._lock = threading.Lock()
@@ -86,14 +86,19 @@ class HttpClient:
         self._kept = Adapter(lambda: self._posting)
 
     def post(self, path: str, body: bytes, headers: Mapping[str, str]) -> Answer:
-        """Send JSON over the kept connection and read the whole answer, whatever its status.
+        """`fetch` of a POST with JSON."""
+        return self.fetch("POST", path, body, {"Content-Type": "application/json", **headers})
+
+    def fetch(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+        """Send over the kept connection and read the whole answer, whatever its status.
 
         TransientError with code NOT_SENT or NO_ANSWER, FatalError for an answer that can never be used
         (redirect, too large, a certificate that does not verify), Interrupted once `close` was called.
+        `path` may hold a query; errors name the path only.
         """
         self._posting = exchange = Exchange()
-        request = self._prepared("POST", path, body, {"Content-Type": "application/json", **headers})
-        where = self._base_url + path
+        request = self._prepared(method, path, body, headers)
+        where = self._base_url + path.partition("?")[0]
         try:
             answer = self._run(exchange, self._kept, request, self._timeout)
         except _TooLarge:

@@ -25,18 +25,17 @@ from typing import ClassVar, TypeVar
 
 import msgspec
 
-from leaderjobs.backoff import Backoff
 from leaderjobs.connectors.base import Connector, ReadContext
 from leaderjobs.connectors.credentials import header_word
 from leaderjobs.connectors.outcome import NO_ANSWER, UNANSWERED
 from leaderjobs.connectors.pacing import Paces
+from leaderjobs.connectors.patience import until_answered
 from leaderjobs.connectors.plaid_errors import MUTATION, NOT_READY, PlaidError, item_refusal, refusal
 from leaderjobs.connectors.plaid_streams import ACCOUNTS, TRANSACTIONS
 from leaderjobs.connectors.urls import check_base_url
-from leaderjobs.errors import ConfigError, ConnectorError, FatalError, Interrupted, TransientError
+from leaderjobs.errors import ConfigError, ConnectorError, FatalError, TransientError
 from leaderjobs.model.batch import Batch, Landing
 from leaderjobs.model.marker import Cursor
-from leaderjobs.model.stream import Stream
 from leaderjobs.values import Duration, Rate, Secret
 
 API_VERSION = "2020-09-14"
@@ -48,11 +47,8 @@ MOST_DAYS = 730
 MOST_RESTARTS = 5
 MOST_PAGES = 100_000
 MOST_CURSOR_CHARS = 1024
-MOST_UNANSWERED = 4
-"""Requests sent for one page before its silence is an error."""
 MOST_TIMEOUT = timedelta(minutes=10)
 ACCOUNTS_RATE = Rate(15, timedelta(minutes=1))
-_RETRY = Backoff(first=timedelta(milliseconds=500), most=timedelta(seconds=8))
 Shape = TypeVar("Shape")
 
 
@@ -155,7 +151,8 @@ class PlaidConnector(Connector):
     """One Item; its three credentials are read anew for every request."""
 
     name: ClassVar[str] = "plaid"
-    streams: ClassVar[tuple[Stream, ...]] = (ACCOUNTS, TRANSACTIONS)
+    settings: ClassVar[type[msgspec.Struct]] = PlaidSettings
+    streams = (ACCOUNTS, TRANSACTIONS)
 
     def __init__(self, connection: str, options: PlaidSettings, paces: Paces) -> None:
         """`paces` are those of the process."""
@@ -238,21 +235,7 @@ class PlaidConnector(Connector):
     def _ask(
         self, path: str, fields: dict[str, object], shape: type[Shape], context: ReadContext
     ) -> tuple[Shape, bytes]:
-        """A paced request, sent again a few times while nothing answers it."""
-        sent = 0
-        while True:
-            self._pace[path].take(context)
-            context.check()
-            sent += 1
-            try:
-                return self._send(path, fields, shape)
-            except Interrupted:
-                context.check()  # Where the term is over, that is the reason to tell.
-                raise
-            except TransientError as error:
-                if error.code not in UNANSWERED or sent == MOST_UNANSWERED:
-                    raise
-            context.wait(_RETRY.delay(sent))
+        return until_answered(lambda: self._send(path, fields, shape), self._pace[path], context)
 
     def _send(self, path: str, fields: dict[str, object], shape: type[Shape]) -> tuple[Shape, bytes]:
         options = self._options

@@ -6,7 +6,7 @@ from leaderjobs.model.stream import Column, ColumnType, Stream
 
 ACCOUNTS = Stream(
     name="accounts",
-    key="account_id",
+    key=("account_id",),
     comment="Accounts of the Item as of the last sync; one that is closed or no longer shared is deleted",
     columns=(
         Column("name", ColumnType.TEXT, ("name",)),
@@ -43,7 +43,7 @@ ACCOUNTS = Stream(
 
 TRANSACTIONS = Stream(
     name="transactions",
-    key="transaction_id",
+    key=("transaction_id",),
     comment="Transactions of the Item; removed ones, and pending ones once posted, are deleted",
     columns=(
         Column("account_id", ColumnType.TEXT, ("account_id",), "Key in plaid.accounts", indexed=True),

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from leaderjobs import clock
 from leaderjobs.backoff import Backoff
-from leaderjobs.engine.runner import Attempt
+from leaderjobs.engine.attempt import Attempt
 from leaderjobs.errors import FencedOut, LeadershipLost, StoreError, StoreUnavailable
 from leaderjobs.model.event import Emit, Event, EventKind
 from leaderjobs.model.job import Job, JobState, Outcome

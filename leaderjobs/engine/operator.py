@@ -23,7 +23,8 @@ from leaderjobs import __version__, clock
 from leaderjobs.backoff import Backoff
 from leaderjobs.connectors.base import Connector, Operation
 from leaderjobs.connectors.outcome import NOT_SENT, Answer
-from leaderjobs.engine.runner import LONGEST_RETRY_AFTER, PROBE_HOLD_EVERY, Attempt, MakeConnector
+from leaderjobs.engine.attempt import Attempt
+from leaderjobs.engine.runner import LONGEST_RETRY_AFTER, PROBE_HOLD_EVERY, MakeConnector
 from leaderjobs.engine.stores import Stores
 from leaderjobs.errors import (
     ConfigError,

@@ -13,6 +13,7 @@ from leaderjobs.connectors.base import Connector, Movement, Operation
 from leaderjobs.connectors.outcome import Answer
 from leaderjobs.errors import Refused, TransientError
 from leaderjobs.model.effect import Effect, EffectState, Request, Told
+from leaderjobs.model.quota import Quota
 from leaderjobs.store.effects import MOST_LISTED, Effects
 
 OVERLAP = timedelta(days=1)
@@ -55,6 +56,19 @@ class Unhurried:
     def wait(self, delay: timedelta) -> None:
         """Wait."""
         threading.Event().wait(max(0.0, delay.total_seconds()))
+
+    @property
+    def window(self) -> None:
+        """None: `since` says what is asked for."""
+
+    def spend(self, quota: Quota, units: int) -> None:
+        """Not counted: only a leader counts."""
+
+    def observe(self, quota: Quota, used: int) -> None:
+        """As `spend`."""
+
+    def log(self, line: str) -> None:
+        """There is no job that it belongs to."""
 
 
 def reconcile(effects: Effects, connector: Connector, connection: str, span: timedelta) -> Report:

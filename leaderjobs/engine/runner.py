@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import threading
+import dataclasses
 from collections.abc import Callable
 from datetime import timedelta
 
+from leaderjobs import clock
 from leaderjobs.backoff import Backoff
 from leaderjobs.connectors.base import Connector
+from leaderjobs.engine import reading
+from leaderjobs.engine.attempt import Attempt
 from leaderjobs.engine.prefetch import Prefetch
 from leaderjobs.engine.publisher import Publisher
+from leaderjobs.engine.reading import Reading
 from leaderjobs.engine.stores import Stores
 from leaderjobs.errors import (
     ConfigError,
@@ -17,14 +21,17 @@ from leaderjobs.errors import (
     Interrupted,
     LeadershipLost,
     NeedsUser,
+    QuotaExhausted,
     Refused,
     StoreError,
     StoreUnavailable,
     TransientError,
 )
+from leaderjobs.model.batch import Batch
 from leaderjobs.model.event import Emit, Event, EventKind
 from leaderjobs.model.job import Completed, Discard, GiveBack, Hold, Job, Outcome, Retry
-from leaderjobs.model.term import Term
+from leaderjobs.model.marker import Marker
+from leaderjobs.model.stream import Stream
 from leaderjobs.store.pool import TermConnections
 
 MakeConnector = Callable[[str], Connector]
@@ -33,47 +40,10 @@ MakeConnector = Callable[[str], Connector]
 RETRIES = Backoff(first=timedelta(seconds=1), most=timedelta(minutes=10))
 PROBE_HOLD_EVERY = timedelta(minutes=15)
 """How often a connection that waits for its user is tried again without being asked."""
+PROGRESS_EVERY = timedelta(seconds=10)
+"""How often a long pull says in the log how far it is."""
 LONGEST_RETRY_AFTER = timedelta(hours=24)
 """A provider's Retry-After beyond this is taken as this."""
-
-
-class Attempt:
-    """A job in the hands of this term, and the means to stop it; is the connector's ReadContext."""
-
-    def __init__(self, term: Term, job: Job) -> None:
-        """Nothing runs yet."""
-        self.term = term
-        self.job = job
-        self._stop = threading.Event()
-        self._lock = threading.Lock()
-        self._connector: Connector | None = None
-
-    def check(self) -> None:
-        """Raise LeadershipLost when the term is over, Interrupted when the attempt was asked to stop."""
-        self.term.check()
-        if self._stop.is_set():
-            raise Interrupted(f"job {self.job.id} was asked to stop between two pages")
-
-    def wait(self, delay: timedelta) -> None:
-        """Wait unless stopped; a term that ends stops all of its attempts, so no second event is needed."""
-        self._stop.wait(max(0.0, delay.total_seconds()))
-        self.check()
-
-    def stop(self) -> None:
-        """End at the next safe point; any thread.
-
-        A wait ends and a request that is out is cut off, for a page can be asked for again; a page that is
-        being committed is not disturbed.
-        """
-        self._stop.set()
-        with self._lock:
-            if self._connector is not None:
-                self._connector.close()
-
-    def holds(self, connector: Connector | None) -> None:
-        """Name the connector that `stop` closes."""
-        with self._lock:
-            self._connector = connector
 
 
 class Runner:
@@ -117,6 +87,9 @@ class Runner:
             return GiveBack()
         except NeedsUser as error:
             return Hold(PROBE_HOLD_EVERY, error.code, str(error))
+        except QuotaExhausted as error:
+            delay = max(error.until - clock.now(), _LEAST_HOLD)
+            return Hold(min(delay, LONGEST_RETRY_AFTER), error.code, str(error), person=False)
         except TransientError as error:
             return Retry(self._delay(job, error), str(error))
         except (ConnectorError, ConfigError, StoreError) as error:
@@ -140,25 +113,85 @@ class Runner:
             known = ", ".join(stream.name for stream in connector.streams)
             raise ConfigError(f"connector {connector.name} has no stream {name}; it has: {known}")
         job, term = attempt.job, attempt.term
+        if job.window is not None and not stream.windowed:
+            raise ConfigError(f"{job.connection}.{name} cannot be pulled for a span of time")
+        if job.full:
+            self._stores.batches.begin_full(self._connections, term, job, name)
         marker = self._stores.markers.load(job.connection, name)
-        batches = connector.read(name, marker.cursor if marker else None, attempt)
-        with Prefetch(batches, f"{job.connection}-{name}") as pages:
+        cursor = reading.begins(marker.cursor if marker else None, job)
+        if job.window is not None and cursor is None:
+            self._stores.batches.drop_window(self._connections, term, job, name)
+        context = Reading(attempt, self._stores.quotas, self._connections, self._emit)
+        progress = _Progress(job, name, self._emit)
+        with Prefetch(connector.read(name, cursor, context), f"{job.connection}-{name}") as pages:
             for batch in pages:
                 term.check()
-                marker = self._stores.batches.commit(
-                    self._connections, term, job, connector.name, stream, batch, marker
-                )
-                self._publisher.put(term, marker)
-                facts = {
-                    "job": job.id,
-                    "connection": job.connection,
-                    "stream": name,
-                    "sequence": marker.sequence,
-                    "rows": batch.rows,
-                    "term": term.number,
-                }
-                self._emit(Event(EventKind.PAGE_COMMITTED, facts))
+                if batch.shape is not None and batch.shape != stream:
+                    stream = batch.shape
+                    self._stores.tables.ensure(connector.schema, (stream,))
+                marker = self._commit(attempt, connector.schema, stream, batch, marker)
+                progress.committed(batch)
                 attempt.check()
+
+    def _commit(
+        self, attempt: Attempt, schema: str, stream: Stream, batch: Batch, before: Marker | None
+    ) -> Marker:
+        job, term = attempt.job, attempt.term
+        cursor = reading.stored(batch.cursor, before.cursor if before else None, job)
+        marker = self._stores.batches.commit(
+            self._connections, term, job, schema, stream, dataclasses.replace(batch, cursor=cursor), before
+        )
+        self._publisher.put(term, marker)
+        facts = {
+            "job": job.id,
+            "connection": job.connection,
+            "stream": stream.name,
+            "sequence": marker.sequence,
+            "rows": batch.rows,
+            "term": term.number,
+        }
+        self._emit(Event(EventKind.PAGE_COMMITTED, facts))
+        return marker
+
+
+class _Progress:
+    """Tells now and then how far a long pull is."""
+
+    def __init__(self, job: Job, stream: str, emit: Emit) -> None:
+        before = job.progress
+        self._job = job
+        self._stream = stream
+        self._emit = emit
+        self._began = self._told = clock.elapsed()
+        # What earlier attempts of this job have brought in of this stream counts, but not for the rate.
+        self._before = before.stream_rows if before.stream == stream else 0
+        self._total = before.total if before.stream == stream else None
+        self._rows = self._pages = 0
+
+    def committed(self, batch: Batch) -> None:
+        self._rows += batch.rows
+        self._pages += 1
+        self._total = batch.total if batch.total is not None else self._total
+        now = clock.elapsed()
+        if now - self._told < PROGRESS_EVERY.total_seconds():
+            return
+        self._told = now
+        rate = self._rows / (now - self._began)
+        facts: dict[str, object] = {
+            "job": self._job.id,
+            "connection": self._job.connection,
+            "stream": self._stream,
+            "rows": self._before + self._rows,
+            "pages": self._pages,
+            "rows_per_second": round(rate, 1),
+        }
+        if self._total is not None and rate > 0:
+            left = max(0, self._total - self._before - self._rows)
+            facts |= {"total": self._total, "seconds_left": round(left / rate)}
+        self._emit(Event(EventKind.JOB_PROGRESSED, facts))
+
+
+_LEAST_HOLD = timedelta(seconds=1)
 
 
 def _left_to_pull(job: Job) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from leaderjobs.store.holds import Holds
 from leaderjobs.store.jobs import Jobs
 from leaderjobs.store.markers import Markers
 from leaderjobs.store.pool import Database
+from leaderjobs.store.quotas import Quotas
 from leaderjobs.store.rows import Rows
 from leaderjobs.store.tables import Tables
 from leaderjobs.store.terms import Terms
@@ -26,5 +27,6 @@ class Stores:
     batches: Batches
     holds: Holds
     effects: Effects
+    quotas: Quotas
     tables: Tables
     rows: Rows

@@ -22,6 +22,8 @@ class EventKind(StrEnum):
     JOBS_RESCUED = "jobs_rescued"
     JOB_STARTED = "job_started"
     JOB_ENDED = "job_ended"
+    JOB_PROGRESSED = "job_progressed"
+    JOB_LOGGED = "job_logged"
     PAGE_COMMITTED = "page_committed"
     EFFECT_SENT = "effect_sent"
     EFFECT_ANSWERED = "effect_answered"

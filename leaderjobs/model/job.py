@@ -41,6 +41,19 @@ class Progress:
     stream: str = ""
     pages: int = 0
     rows: int = 0
+    stream_rows: int = 0
+    """Of the stream that is being pulled."""
+    total: int | None = None
+    """Rows that the stream will bring in all, where the provider tells."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The span that a pull is about, instead of going on from the marker; aware UTC, either may be open."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+    """Excluded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +70,10 @@ class NewJob:
     """Not before this long from now, by the database's clock; excludes `at`."""
     priority: int = DEFAULT_PRIORITY
     max_attempts: int = 20
+    full: bool = False
+    """Forget the streams' markers first and pull everything again; excludes `window`."""
+    window: Window | None = None
+    """Pull this span only, and leave the markers where they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +99,13 @@ class Job:
     progress: Progress = field(default_factory=Progress)
     effect: UUID | None = None
     """The effect that this job is to bring about; None for a sync."""
+    full: bool = False
+    """As in `NewJob`."""
+    window: Window | None = None
+    begun: tuple[str, ...] = ()
+    """Streams whose full pull this job has begun."""
+    started_rows: int = 0
+    """Rows that earlier attempts had committed when this one began."""
 
     @property
     def lane(self) -> str:
@@ -104,7 +128,7 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """A person must act: the job waits, and so does everything else of its connection.
+    """A person must act, or a quota be renewed: the job waits, and so does its connection's every other.
 
     The hold is probed again after `delay`, so mending the account is enough; no attempt is spent.
     """
@@ -112,6 +136,8 @@ class Hold:
     delay: timedelta
     code: str
     error: str
+    person: bool = True
+    """Whether a person must act; else it passes by itself when `delay` is over."""
 
 
 @dataclass(frozen=True, slots=True)

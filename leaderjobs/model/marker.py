@@ -26,6 +26,8 @@ class Marker:
     cursor: Cursor
     committed_at: datetime
     term: int
+    resets: int = 0
+    """How often the cursor was forgotten; the sequence goes on over that."""
 
     @property
     def key(self) -> tuple[str, str]:

@@ -36,12 +36,15 @@ class Batches:
         connections: TermConnections,
         term: Term,
         job: Job,
-        connector: str,
+        schema: str,
         stream: Stream,
         batch: Batch,
         marker: Marker | None,
     ) -> Marker:
         """Land `batch` and move `marker` (as loaded or last returned) on by one; the new marker.
+
+        What is staged, or met by a walk, is piled up apart for a job with a window: it may not mix with what
+        the stream's own reads have under way.
 
         All or nothing. A hold on the connection ends with it. What the errors mean:
         - FencedOut, LeadershipLost: nothing was written, the term is over;
@@ -52,29 +55,12 @@ class Batches:
         - any other StoreError: nothing was written and the same page will fail the same way, for instance
           because a row has no key. The message names the stream.
         """
-        expected = marker.sequence if marker else 0
-        parameters: Parameters = {
-            "cluster": self._cluster,
-            "connection": job.connection,
-            "stream": stream.name,
-            "schema": connector,
-            "key": stream.key,
-            "expected": expected,
-            "ord": expected + 1,
-            "rows": batch.rows,
-            "cursor": _cursor(batch),
-            "body": Jsonb(batch.body, dumps=storable_json),
-            "upserts": list(batch.upserts),
-            "deletes": batch.deletes,
-            "id": job.id,
-            "number": term.number,
-            "attempt": job.attempt,
-        }
-        # A page is small; only an update's staged pages, applied at once, may take long.
-        statement = LONGEST_STATEMENT if batch.landing is Landing.APPLY else PAGE_STATEMENT
+        parameters = self._parameters(job, term, schema, stream, batch, marker)
+        # A page is small; only what is applied or swept at once may take long.
+        statement = LONGEST_STATEMENT if batch.landing in _LONG else PAGE_STATEMENT
         with fenced(connections, term, statement) as connection:
             advanced = connection.execute(_SQL["advance"], parameters)
-            for name in _STEPS[batch.landing]:
+            for name in _steps(batch):
                 connection.execute(_SQL[name], parameters)
             connection.execute(_SQL["progress"], parameters)
             connection.execute(_HOLDS["clear"], parameters)
@@ -83,17 +69,95 @@ class Batches:
             stream=stream.name,
             cursor=batch.cursor,
             term=term.number,
+            resets=marker.resets if marker else 0,
             **rows_of(advanced)[0],
         )
 
+    def begin_full(self, connections: TermConnections, term: Term, job: Job, stream: str) -> None:
+        """Forget the marker's cursor, once a job: what was pulled before stays, and is pulled again."""
+        if stream in job.begun:
+            return
+        parameters: Parameters = {
+            "cluster": self._cluster,
+            "connection": job.connection,
+            "stream": stream,
+            "id": job.id,
+            "number": term.number,
+            "attempt": job.attempt,
+        }
+        with fenced(connections, term) as connection:
+            connection.execute(_SQL["begin_full"], parameters)
 
-_STEPS: dict[Landing, tuple[str, ...]] = {
-    Landing.UPSERT: ("land",),
-    Landing.REPLACE: ("land", "retire"),
-    Landing.STAGE: ("stage",),
-    Landing.APPLY: ("apply_stages", "land"),
-    Landing.RESTART: ("drop_stages",),
-}
+    def drop_window(self, connections: TermConnections, term: Term, job: Job, stream: str) -> None:
+        """Drop what an earlier job's window left piled up."""
+        with fenced(connections, term) as connection:
+            connection.execute(
+                _SQL["drop_pile"],
+                {
+                    "cluster": self._cluster,
+                    "connection": job.connection,
+                    "pile": _pile(stream, windowed=True),
+                },
+            )
+
+    def _parameters(
+        self, job: Job, term: Term, schema: str, stream: Stream, batch: Batch, marker: Marker | None
+    ) -> Parameters:
+        expected = marker.sequence if marker else 0
+        column, value = batch.scope or (None, None)
+        return {
+            "cluster": self._cluster,
+            "connection": job.connection,
+            "stream": stream.name,
+            "schema": schema,
+            "label": f"{schema}.{stream.name}",
+            "keys": list(stream.key),
+            "pile": _pile(stream.name, windowed=job.window is not None),
+            "expected": expected,
+            "resets": marker.resets if marker else 0,
+            "ord": expected + 1 if batch.order is None else batch.order,
+            "order": batch.order,
+            "ordered": batch.ordered,
+            "scope_column": column,
+            "scope_value": value,
+            "rows": batch.rows,
+            "total": batch.total,
+            "cursor": _cursor(batch),
+            "body": Jsonb(batch.body, dumps=storable_json),
+            "upserts": list(batch.upserts),
+            "deletes": batch.deletes,
+            "id": job.id,
+            "number": term.number,
+            "attempt": job.attempt,
+        }
+
+
+def _steps(batch: Batch) -> tuple[str, ...]:
+    match batch.landing:
+        case Landing.UPSERT:
+            return ("land",)
+        case Landing.REPLACE:
+            return ("land", "retire")
+        case Landing.WALK:
+            return ("land", "meet")
+        case Landing.SWEEP:
+            return ("land", "meet", "sweep")
+        case Landing.STAGE:
+            return ("stage",)
+        case Landing.APPLY if batch.scope is None:
+            return ("apply_stages", "land")
+        case Landing.APPLY:
+            return ("apply_stages", "land", "meet", "sweep")
+        case Landing.RESTART:
+            return ("drop_pile",)
+
+
+def _pile(stream: str, *, windowed: bool) -> str:
+    # A stream's name has no space in front.
+    return f" {stream}" if windowed else stream
+
+
+_LONG = frozenset({Landing.APPLY, Landing.SWEEP})
 
 
 def _cursor(batch: Batch) -> Json:

@@ -1,4 +1,4 @@
-"""Connections that wait for a person: nothing of theirs starts until the hold is over or released."""
+"""Connections that wait for a person or a quota: nothing of theirs starts until the hold is over."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ class StoredHold:
     message: str
     since: datetime
     until: datetime
+    person: bool
+    """Whether a person must act; else it passes by itself at `until`."""
 
 
 class Holds:

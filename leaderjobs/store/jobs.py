@@ -21,6 +21,7 @@ from leaderjobs.model.job import (
     Progress,
     Retry,
     Uncertain,
+    Window,
 )
 from leaderjobs.model.term import Term
 from leaderjobs.store import queries
@@ -66,6 +67,9 @@ class Jobs:
             "max_attempts": new.max_attempts,
             "at": new.at,
             "delay": None if new.delay is None else min(new.delay, MOST_WAIT),
+            "full": new.full,
+            "since": new.window.since if new.window else None,
+            "until": new.window.until if new.window else None,
         }
         for _ in range(MOST_ENQUEUE_TRIES):
             for created, name in ((True, "enqueue"), (False, "unfinished")):
@@ -160,7 +164,10 @@ class Jobs:
             if job.effect is not None:
                 connection.execute(_SQL["hold_effect"], {"effect": job.effect})
             if isinstance(outcome, Hold):
-                connection.execute(_HOLDS["hold"], {**ours, **ending, "code": storable(outcome.code)})
+                connection.execute(
+                    _HOLDS["hold"],
+                    {**ours, **ending, "code": storable(outcome.code), "person": outcome.person},
+                )
             if isinstance(outcome, Completed):
                 connection.execute(_HOLDS["clear"], ours)
             ended = connection.execute(_SQL["finish"], {**ours, **ending})
@@ -211,7 +218,7 @@ def _ending(outcome: Outcome) -> dict[str, object]:
             return _end(JobState.COMPLETED)
         case Retry(delay, error):
             return _end(JobState.RETRYABLE, spends=True, delay=delay, error=error)
-        case Hold(delay, _, error):
+        case Hold(delay, _, error, _):
             return _end(JobState.RETRYABLE, back=1, delay=delay, error=error)
         case Discard(error):
             return _end(JobState.DISCARDED, error=error)
@@ -261,6 +268,16 @@ def _job(row: Mapping[str, Any]) -> Job:
         term=row["term"],
         member=row["member"],
         error=row["error"],
-        progress=Progress(row["progress_stream"], row["progress_pages"], row["progress_rows"]),
+        progress=Progress(
+            row["progress_stream"],
+            row["progress_pages"],
+            row["progress_rows"],
+            row["progress_stream_rows"],
+            row["progress_total"],
+        ),
         effect=row["effect"],
+        full=row["full_pull"],
+        window=Window(row["since"], row["until"]) if row["since"] or row["until"] else None,
+        begun=tuple(row["begun"]),
+        started_rows=row["started_rows"],
     )

@@ -1,4 +1,4 @@
-"""How far every stream has come; written only with the page it stands for (`batches`)."""
+"""How far every stream has come; moved only with the page it stands for (`batches`)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _SQL = queries.load("markers")
 
 
 class Markers:
-    """The markers of one cluster, for reading. Any thread."""
+    """The markers of one cluster. Any thread."""
 
     def __init__(self, database: Database, cluster: str) -> None:
         """Nothing is asked before the first call."""
@@ -31,3 +31,14 @@ class Markers:
         """The sum of all sequences: how many batches were ever committed."""
         found = self._database.rows(_SQL["position"], {"cluster": self._cluster})
         return int(found[0]["position"])
+
+    def reset(self, connection: str, stream: str) -> bool:
+        """Forget where a stream goes on, and what is under way of it; False when nothing was known.
+
+        Its rows stay. An attempt that is at work on it is refused its next page, and begins anew.
+        """
+        place = {"cluster": self._cluster, "connection": connection, "stream": stream}
+        with self._database.transaction() as opened:
+            found = opened.execute(_SQL["reset"], place).fetchone()
+            opened.execute(_SQL["drop_pile"], place)
+        return found is not None

@@ -97,7 +97,7 @@ FROM audit.entries WHERE cluster = %s ORDER BY id
 _PAGES = """
 SELECT m.connection || '.' || m.stream AS stream, m.cursor,
        (SELECT count(*) FROM leaderjobs.stages s WHERE s.cluster = m.cluster
-         AND s.connection = m.connection AND s.stream = m.stream) AS staged,
+         AND s.connection = m.connection AND s.pile = m.stream) AS staged,
        extract(epoch FROM clock_timestamp())::double precision AS at
 FROM leaderjobs.markers m WHERE m.cluster = %s
 """

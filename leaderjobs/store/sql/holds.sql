@@ -1,16 +1,16 @@
 -- name: all
 -- Longest hold first.
-SELECT connection, code, message, since, until
+SELECT connection, code, message, since, until, person
 FROM leaderjobs.holds WHERE cluster = %(cluster)s ORDER BY since, connection;
 
 -- name: hold
 -- A probe that fails again prolongs the hold; `since` tells when it began.
-INSERT INTO leaderjobs.holds AS h (cluster, connection, code, message, until)
-SELECT %(cluster)s, %(connection)s, %(code)s, %(error)s, now() + %(delay)s::interval
+INSERT INTO leaderjobs.holds AS h (cluster, connection, code, message, until, person)
+SELECT %(cluster)s, %(connection)s, %(code)s, %(error)s, now() + %(delay)s::interval, %(person)s
 FROM leaderjobs.jobs
 WHERE id = %(id)s AND cluster = %(cluster)s AND state = 'running' AND term = %(number)s AND attempt = %(attempt)s
 ON CONFLICT (cluster, connection) DO UPDATE
-SET code = excluded.code, message = excluded.message, until = excluded.until;
+SET code = excluded.code, message = excluded.message, until = excluded.until, person = excluded.person;
 
 -- name: clear
 -- Work got through, so nobody needs to act any more.

@@ -1,10 +1,11 @@
 -- name: enqueue
 -- No row comes back when an unfinished job has the key; the notification goes out with the commit.
 WITH made AS (
-    INSERT INTO leaderjobs.jobs (cluster, target, connection, streams, state, key, priority, max_attempts, scheduled_at)
+    INSERT INTO leaderjobs.jobs (cluster, target, connection, streams, state, key, priority, max_attempts, scheduled_at,
+                                 full_pull, since, until)
     SELECT %(cluster)s, %(target)s, %(connection)s, %(streams)s,
            CASE WHEN due.at > now() THEN 'scheduled' ELSE 'available' END,
-           %(key)s, %(priority)s, %(max_attempts)s, due.at
+           %(key)s, %(priority)s, %(max_attempts)s, due.at, %(full)s, %(since)s, %(until)s
     FROM (SELECT coalesce(%(at)s::timestamptz, now() + coalesce(%(delay)s::interval, interval '0')) AS at) due
     ON CONFLICT (cluster, key) WHERE key IS NOT NULL AND state NOT IN ('completed', 'discarded', 'cancelled')
     DO NOTHING
@@ -76,7 +77,7 @@ WITH due AS (
 ), claimed AS (
     UPDATE leaderjobs.jobs j
     SET state = 'running', attempt = j.attempt + chosen.more, term = %(number)s, member = %(member)s,
-        started_at = now()
+        started_at = now(), started_rows = j.progress_rows
     FROM chosen
     WHERE j.id = chosen.id
       AND CASE chosen.more
@@ -110,7 +111,8 @@ WITH ended AS (
         -- An attempt that is given back goes on with its progress; the next attempt begins anew.
         progress_stream = CASE WHEN %(state)s = 'retryable' THEN '' ELSE progress_stream END,
         progress_pages = CASE WHEN %(state)s = 'retryable' THEN 0 ELSE progress_pages END,
-        progress_rows = CASE WHEN %(state)s = 'retryable' THEN 0 ELSE progress_rows END
+        progress_rows = CASE WHEN %(state)s = 'retryable' THEN 0 ELSE progress_rows END,
+        progress_stream_rows = CASE WHEN %(state)s = 'retryable' THEN 0 ELSE progress_stream_rows END
     WHERE id = %(id)s AND cluster = %(cluster)s AND state = 'running' AND term = %(number)s AND attempt = %(attempt)s
     RETURNING state
 )

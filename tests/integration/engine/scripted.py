@@ -56,7 +56,10 @@ class ScriptedConnector(Connector):
     """Streams `first` and `second`, one row a page."""
 
     name: ClassVar[str] = "scripted"
-    streams: ClassVar[tuple[Stream, ...]] = (Stream("first", "id", "one"), Stream("second", "id", "two"))
+    streams = (
+        Stream("first", ("id",), "one"),
+        Stream("second", ("id",), "two"),
+    )
 
     def __init__(self, script: Script) -> None:
         self._script = script

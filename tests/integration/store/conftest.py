@@ -15,7 +15,7 @@ from leaderjobs.store.tables import Tables
 from tests.integration.store.rig import CONNECTOR, STREAM, Admin, Cluster
 
 _EMPTY = """
-TRUNCATE leaderjobs.effect_sends, leaderjobs.effects, leaderjobs.terms, leaderjobs.jobs, leaderjobs.holds, leaderjobs.markers, leaderjobs.stages, shop.things
+TRUNCATE leaderjobs.effect_sends, leaderjobs.effects, leaderjobs.terms, leaderjobs.jobs, leaderjobs.holds, leaderjobs.markers, leaderjobs.stages, leaderjobs.met, leaderjobs.quotas, shop.things
 """
 
 

@@ -26,12 +26,13 @@ from leaderjobs.store.holds import Holds
 from leaderjobs.store.jobs import Jobs
 from leaderjobs.store.markers import Markers
 from leaderjobs.store.pool import Database, TermConnections
+from leaderjobs.store.quotas import Quotas
 from leaderjobs.store.terms import Terms
 
 Admin: TypeAlias = psycopg.Connection[tuple[object, ...]]
 STREAM = Stream(
     "things",
-    "id",
+    ("id",),
     "Things for tests",
     (
         Column("label", ColumnType.TEXT, ("label",), "Its label", indexed=True),
@@ -69,6 +70,7 @@ class Cluster:
         self.effects = Effects(self.database, self.name)
         self.markers = Markers(self.database, self.name)
         self.batches = Batches(self.database, self.name)
+        self.quotas = Quotas(self.database, self.name)
 
     def lead(self, limit: int = 4) -> Led:
         """Raise the fence with the next token."""
@@ -114,9 +116,9 @@ class Cluster:
     def claim(self, led: Led, limit: int = 1, busy: tuple[str, ...] = ()) -> list[Job]:
         return self.jobs.claim(led.connections, led.term, limit, busy)
 
-    def start(self, led: Led, connection: str = "household") -> Job:
+    def start(self, led: Led, connection: str = "household", **more: object) -> Job:
         """A job that runs under the term."""
-        self.enqueue(connection)
+        self.enqueue(connection, **more)
         (job,) = self.claim(led, busy=tuple(running.connection for running in self.jobs.running()))
         return job
 

@@ -29,7 +29,7 @@ def test_rows_marker_and_progress_are_stored_together(cluster: Cluster, admin: A
     assert cluster.markers.load("household", "things") == second
     assert cluster.markers.all() == [second]
     assert cluster.markers.position() == 2
-    assert cluster.jobs.get(job.id).progress == Progress("things", 2, 3)
+    assert cluster.jobs.get(job.id).progress == Progress("things", 2, 3, 3)
     assert live(admin) == {"a", "b", "c"}
     assert second.committed_at.utcoffset() == timedelta(0)
 

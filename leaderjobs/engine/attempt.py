@@ -1,0 +1,50 @@
+"""A job in the hands of one term, and the means to stop it."""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+
+from leaderjobs.connectors.base import Connector
+from leaderjobs.errors import Interrupted
+from leaderjobs.model.job import Job
+from leaderjobs.model.term import Term
+
+
+class Attempt:
+    """What the dispatcher stops and the runner runs."""
+
+    def __init__(self, term: Term, job: Job) -> None:
+        """Nothing runs yet."""
+        self.term = term
+        self.job = job
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+        self._connector: Connector | None = None
+
+    def check(self) -> None:
+        """Raise LeadershipLost when the term is over, Interrupted when the attempt was asked to stop."""
+        self.term.check()
+        if self._stop.is_set():
+            raise Interrupted(f"job {self.job.id} was asked to stop between two pages")
+
+    def wait(self, delay: timedelta) -> None:
+        """Wait unless stopped; a term that ends stops all of its attempts, so no second event is needed."""
+        self._stop.wait(max(0.0, delay.total_seconds()))
+        self.check()
+
+    def stop(self) -> None:
+        """End at the next safe point; any thread.
+
+        A wait ends and a request that is out is cut off, for a page can be asked for again; a page that is
+        being committed is not disturbed.
+        """
+        self._stop.set()
+        with self._lock:
+            if self._connector is not None:
+                self._connector.close()
+
+    def holds(self, connector: Connector | None) -> None:
+        """Name the connector that `stop` closes."""
+        with self._lock:
+            self._connector = connector
