@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from leaderjobs.config import Settings
     from leaderjobs.connectors.base import Connector
     from leaderjobs.coordination.base import Coordinator
+    from leaderjobs.engine.checks import Checked
     from leaderjobs.engine.planner import Planner
     from leaderjobs.engine.reconcile import Report
     from leaderjobs.engine.stores import Stores
@@ -210,6 +211,21 @@ def reconcile(settings: Settings, connection: str, span: timedelta) -> Report:
             return compare(built.effects, connector, connection, span)
     finally:
         connector.close()
+
+
+def check_connections(settings: Settings, connection: str | None) -> list[Checked]:
+    """How every configured connection is, or the one that is named."""
+    from leaderjobs.engine.checks import check_all
+
+    if connection is not None and connection not in settings.connections:
+        known = ", ".join(sorted(settings.connections)) or "none is configured"
+        raise UsageError(f"no connection is called {connection!r}; known: {known}")
+    wanted = [
+        (found.name, found.connector)
+        for found in settings.connections.values()
+        if connection in {None, found.name}
+    ]
+    return check_all(wanted, connector_maker(settings))
 
 
 def state_directory(settings: Settings, member_id: str) -> Path:

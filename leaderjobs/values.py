@@ -154,6 +154,12 @@ class Rate:
         """Consistent with equality."""
         return hash((self.count, self.per))
 
+    def __str__(self) -> str:
+        """As it is written."""
+        seconds = self.per.total_seconds()
+        unit = next((unit for unit, each in _RATE_SECONDS.items() if each == seconds), f"{seconds:g}s")
+        return f"{self.count}/{unit}"
+
     def __repr__(self) -> str:
         """For people."""
         return f"Rate({self.count} per {self.per})"

@@ -6,6 +6,18 @@ from datetime import UTC, datetime, timedelta
 
 import click
 
+OUTPUT = click.option("--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
+
+
+def words(_context: click.Context, _option: click.Parameter, value: str | None) -> tuple[str, ...] | None:
+    """A list of names with commas between them."""
+    if value is None:
+        return None
+    found = tuple(word.strip() for word in value.split(",") if word.strip())
+    if not found:
+        raise click.BadParameter(f"{value!r}: allowed: names with commas between them")
+    return found
+
 
 def instant(_context: click.Context, _option: click.Parameter, value: str | None) -> datetime | None:
     """An instant with its zone, as UTC."""

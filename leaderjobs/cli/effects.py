@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import getpass
 import socket
-import sys
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import click
 
-from leaderjobs.cli.arguments import duration
+from leaderjobs.cli.arguments import OUTPUT, duration
+from leaderjobs.cli.printing import document, moment, table
 from leaderjobs.errors import LeaderJobsError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from leaderjobs.cli import Context
     from leaderjobs.engine.reconcile import Report
     from leaderjobs.model.effect import Effect, Send
@@ -23,8 +21,6 @@ if TYPE_CHECKING:
 STATES = ("planned", "sending", "succeeded", "failed", "uncertain", "cancelled")
 MOST_SHOWN = 1000
 DIFFERENT = 3
-MOST_PIPED_COLUMNS = 1000
-_OUTPUT = click.option("--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
 
 
 @click.group()
@@ -37,7 +33,7 @@ def command() -> None:
 @click.option("--connection", help="Only of this connection.")
 @click.option("--contradicted", is_flag=True, help="Only those of which late evidence says otherwise.")
 @click.option("--limit", type=click.IntRange(1, MOST_SHOWN), default=100, show_default=True)
-@_OUTPUT
+@OUTPUT
 @click.pass_obj
 def list_(
     context: Context,
@@ -67,16 +63,16 @@ def list_(
             effect.business_key,
             effect.state.value,
             effect.code,
-            _moment(effect.created_at),
+            moment(effect.created_at),
         )
         for effect in found
     ]
-    _table(("id", "operation", "effect", "state", "code", "asked for"), rows)
+    table(("id", "operation", "effect", "state", "code", "asked for"), rows)
 
 
 @command.command()
 @click.argument("effect_id", metavar="ID")
-@_OUTPUT
+@OUTPUT
 @click.pass_obj
 def show(context: Context, effect_id: str, output: str) -> None:
     """Show effect ID (or the beginning of it) and every send: when, which term, what came back."""
@@ -96,9 +92,9 @@ def show(context: Context, effect_id: str, output: str) -> None:
         "at the provider": effect.remote_id,
         "key": effect.idempotency_key,
         "request": f"{effect.request.method} {effect.request.path}",
-        "asked for": _moment(effect.created_at),
-        "looked up": _moment(effect.looked_up_at),
-        "settled": _moment(effect.settled_at),
+        "asked for": moment(effect.created_at),
+        "looked up": moment(effect.looked_up_at),
+        "settled": moment(effect.settled_at),
         "resolved by": f"{effect.resolved_by}: {effect.note}" if effect.resolved_by else "",
         "CONTRADICTED": effect.contradiction,
     }
@@ -168,7 +164,7 @@ def retry(context: Context, effect_id: str) -> None:
 @click.option(
     "--since", callback=duration, default="28d", show_default=True, metavar="D", help="How far back."
 )
-@_OUTPUT
+@OUTPUT
 @click.pass_context
 def reconcile(click_context: click.Context, connection: str, since: timedelta, output: str) -> None:
     """Compare the ledger of CONNECTION with the provider, both ways; exit 3 when they differ."""
@@ -186,7 +182,7 @@ def reconcile(click_context: click.Context, connection: str, since: timedelta, o
 
 def _print_report(report: Report) -> None:
     click.echo(
-        f"{report.connection} since {_moment(report.since)}: {report.effects} effects, "
+        f"{report.connection} since {moment(report.since)}: {report.effects} effects, "
         f"{report.movements} movements at the provider, {report.matched} of them known"
     )
     for name in report.one_way:
@@ -203,17 +199,10 @@ def headline(effect: Effect) -> str:
     return f"{effect.state.value}{other}" + (f": {said}" if said else "")
 
 
-def document(value: object) -> str:
-    """As JSON; a request's body is base64."""
-    import msgspec
-
-    return msgspec.json.encode(value).decode()
-
-
 def _send_lines(send: Send) -> str:
     """When, which term, why it was allowed; what came back."""
     who = f"in term {send.term} by {send.member} ({send.basis})"
-    stamped = f"send {send.n:<11}stamped {_moment(send.sent_at)} {who}"
+    stamped = f"send {send.n:<11}stamped {moment(send.sent_at)} {who}"
     verdict = send.verdict
     if verdict is None:
         return f"{stamped}\n{'':<16}no evidence: it may have acted"
@@ -229,30 +218,9 @@ def _send_lines(send: Send) -> str:
     return f"{stamped}\n{'':<16}{verdict.told.value}: {', '.join(filter(None, parts))}"
 
 
-def _moment(at: datetime | None) -> str:
-    return "" if at is None else f"{at:%Y-%m-%d %H:%M:%S}Z"
-
-
 def _person() -> str:
     try:
         name = getpass.getuser()
     except (KeyError, OSError):
         raise LeaderJobsError("your user name is not known here; set LOGNAME") from None
     return f"{name}@{socket.gethostname()}"
-
-
-def _table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    if not rows:
-        click.echo("none")
-        return
-    table = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False)
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
-    # What a pipe gets is not folded: a line is a row.
-    width = None if sys.stdout.isatty() else MOST_PIPED_COLUMNS
-    Console(highlight=False, width=width).print(table, markup=False)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from leaderjobs.cli.arguments import duration, instant, pairs
+from leaderjobs.cli.arguments import OUTPUT, duration, instant, pairs, words
 from leaderjobs.errors import LeaderJobsError, UsageError
 from leaderjobs.model.job import DEFAULT_PRIORITY, PRIORITIES
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from leaderjobs.config import Settings
     from leaderjobs.engine.planner import Planner, When
     from leaderjobs.engine.stores import Stores
-    from leaderjobs.model.job import Job
+    from leaderjobs.model.job import Job, NewJob
 
 MOST_KEY_CHARACTERS = 200
 _LOOK_EVERY = timedelta(milliseconds=500)
@@ -45,6 +45,12 @@ def _key(_context: click.Context, _option: click.Parameter, value: str | None) -
     show_default=True,
     help="0 runs first.",
 )
+@click.option("--streams", callback=words, metavar="NAMES", help="Only these streams of a sync's connection.")
+@click.option("--full", is_flag=True, help="Forget the markers of a sync's streams and pull all of it again.")
+@click.option(
+    "--since", callback=instant, metavar="T", help="Pull from this instant on, besides what is pulled anyway."
+)
+@click.option("--until", callback=instant, metavar="T", help="Pull up to this instant, which is left out.")
 @click.option("--wait", is_flag=True, help="Wait until the job has ended; exit 1 when it failed.")
 @click.option(
     "--timeout",
@@ -54,7 +60,7 @@ def _key(_context: click.Context, _option: click.Parameter, value: str | None) -
     metavar="D",
     help="Stop waiting after this.",
 )
-@click.option("--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@OUTPUT
 @click.pass_obj
 def command(
     context: Context,
@@ -65,6 +71,10 @@ def command(
     at: datetime | None,
     delay: timedelta | None,
     priority: int,
+    streams: tuple[str, ...] | None,
+    full: bool,
+    since: datetime | None,
+    until: datetime | None,
     wait: bool,
     timeout: timedelta,
     output: str,
@@ -81,13 +91,15 @@ def command(
         raise UsageError("--at and --in exclude each other; give one of them")
     settings = context.settings()
     asked = Asked(arguments, key, When(priority, at, delay), wait, timeout, as_json=output == "json")
+    part = Part(streams, full, since, until)
     if target in settings.syncs:
         if arguments:
             raise UsageError(
                 f"{target} is a sync; only operations take arguments, such as {_first(arguments)}=…"
             )
+        new = _new_job(settings, target, asked, part)
         with app.opened_stores(settings) as stores:
-            _sync(stores, settings, target, asked)
+            _sync(stores, settings, new, asked)
         return
     connection, _, operation = target.rpartition(".")
     if connection not in settings.connections:
@@ -95,8 +107,11 @@ def command(
         raise UsageError(
             f"no sync is called {target!r}; known: {known}; an operation is written CONNECTION.OPERATION"
         )
-    if key is not None:
-        raise UsageError("--key is for syncs; an operation's arguments say what it must do once")
+    if key is not None or part != Part():
+        raise UsageError(
+            "--key, --streams, --full, --since and --until are for syncs; an operation's arguments say what "
+            "it must do once"
+        )
     with app.opened_stores(settings) as stores, app.planner(settings, stores) as planner:
         _operation(stores, planner, settings.cluster.name, (connection, operation), asked)
 
@@ -112,24 +127,62 @@ class Asked(NamedTuple):
     as_json: bool
 
 
+class Part(NamedTuple):
+    """Which part of a sync is wanted; nothing given: what is new since the last one."""
+
+    streams: tuple[str, ...] | None = None
+    full: bool = False
+    since: datetime | None = None
+    until: datetime | None = None
+
+
 def _first(arguments: dict[str, str]) -> str:
     return next(iter(arguments))
 
 
-def _sync(stores: Stores, settings: Settings, name: str, asked: Asked) -> None:
-    from leaderjobs.model.job import NewJob
+def _new_job(settings: Settings, name: str, asked: Asked, part: Part) -> NewJob:
+    """The job to enqueue; UsageError for a part that cannot be had."""
+    from leaderjobs.connectors import registry
+    from leaderjobs.model.job import NewJob, Window
 
     found = settings.syncs[name]
-    new = NewJob(
+    connection = settings.connections[found.connection]
+    known = {
+        stream.name: stream
+        for stream in registry.streams(connection.connector, connection.name, connection.options)
+    }
+    streams = part.streams or tuple(found.streams)
+    for stream in streams:
+        if stream not in known:
+            raise UsageError(f"{connection.name} has no stream {stream!r}; it has: {', '.join(known)}")
+    window = None
+    if part.since or part.until:
+        if part.full:
+            raise UsageError("--full pulls everything; leave out --since and --until, or --full")
+        if part.since and part.until and part.since >= part.until:
+            raise UsageError("--since must be before --until")
+        without = [stream for stream in streams if not known[stream].windowed]
+        if without:
+            having = ", ".join(each for each in known if known[each].windowed) or "no stream of it"
+            raise UsageError(
+                f"{connection.name}.{without[0]} cannot be pulled for a span of time; this can: {having}"
+            )
+        window = Window(part.since, part.until)
+    return NewJob(
         target=found.name,
         connection=found.connection,
-        streams=tuple(found.streams),
+        streams=streams,
         key=asked.key,
         at=asked.when.at,
         delay=asked.when.delay,
         priority=asked.when.priority,
         max_attempts=found.max_attempts,
+        full=part.full,
+        window=window,
     )
+
+
+def _sync(stores: Stores, settings: Settings, new: NewJob, asked: Asked) -> None:
     job, created = stores.jobs.enqueue(new)
     if not asked.as_json:
         what = "enqueued" if created else "is already there with this key"
@@ -149,7 +202,8 @@ def _sync(stores: Stores, settings: Settings, name: str, asked: Asked) -> None:
 
 
 def _operation(stores: Stores, planner: Planner, cluster: str, target: tuple[str, str], asked: Asked) -> None:
-    from leaderjobs.cli.effects import document, headline
+    from leaderjobs.cli.effects import headline
+    from leaderjobs.cli.printing import document
     from leaderjobs.model.effect import EffectState
 
     planned = planner.plan(*target, asked.arguments, asked.when)

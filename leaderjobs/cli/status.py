@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from leaderjobs.model.report import StatusReport
 
 UNHEALTHY = 3
+_NUMBERS = {"lag", "pid", "sequence", "rows", "pages", "of", "rows/s", "left", "used", "limit"}
 _SECOND_LOOK_AFTER = 1.0
 """Seconds: a follower is always a moment behind a busy leader; a lag that counts is still there later."""
 
@@ -61,7 +62,7 @@ def _print(report: StatusReport) -> None:
     console.print(f"leader       {leads}", markup=False)
     counts = ", ".join(f"{count} {state}" for state, count in report.jobs.items() if count)
     console.print(f"jobs         {counts or 'none'}", markup=False)
-    for table in (_members(report), _running(report), _markers(report)):
+    for table in (_members(report), _running(report), _markers(report), _quotas(report)):
         if table.row_count:
             console.print()
             console.print(table, markup=False)
@@ -77,9 +78,7 @@ def _table(title: str, *columns: str) -> Table:
 
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, title_style="bold")
     for column in columns:
-        table.add_column(
-            column, justify="right" if column in {"lag", "pid", "sequence", "rows", "pages"} else "left"
-        )
+        table.add_column(column, justify="right" if column in _NUMBERS else "left")
     return table
 
 
@@ -98,11 +97,40 @@ def _members(report: StatusReport) -> Table:
 def _running(report: StatusReport) -> Table:
     from rich.text import Text
 
-    table = _table("running", "job", "target", "attempt", "stream", "pages", "rows")
+    columns = ("job", "target", "attempt", "stream", "pages", "rows", "of", "rows/s", "left")
+    table = _table("running", *columns)
     for job in report.running:
         progress = job.progress
-        cells = (job.id, job.target, job.attempt, progress.stream, progress.pages, progress.rows)
+        cells = (
+            job.id,
+            job.target,
+            job.attempt,
+            progress.stream,
+            progress.pages,
+            progress.rows,
+            "" if progress.total is None else progress.total - progress.stream_rows + progress.rows,
+            "" if progress.rows_per_second is None else f"{progress.rows_per_second:.0f}",
+            "" if progress.seconds_left is None else _span(progress.seconds_left),
+        )
         table.add_row(*(Text(str(cell)) for cell in cells))
+    return table
+
+
+def _span(seconds: float) -> str:
+    minutes, left = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return (
+        f"{hours} h {minutes:02} min" if hours else f"{minutes} min {left:02} s" if minutes else f"{left} s"
+    )
+
+
+def _quotas(report: StatusReport) -> Table:
+    from rich.text import Text
+
+    table = _table("quotas", "name", "used", "limit", "renewed at")
+    for quota in report.quotas:
+        cells = (quota.name, str(quota.used), str(quota.limit), f"{quota.resets_at:%Y-%m-%d %H:%M:%S}Z")
+        table.add_row(*(Text(cell) for cell in cells))
     return table
 
 

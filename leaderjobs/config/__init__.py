@@ -10,6 +10,7 @@ must never reach a message, which a general decoder cannot know. Nothing here op
 secret given as a variable or a file is not read: the process that uses it does that.
 """
 
+from leaderjobs.config.described import described
 from leaderjobs.config.load import load
 from leaderjobs.config.settings import ClusterSettings, ConnectionSettings, Settings, SyncSettings
 from leaderjobs.config.urls import coordinator_url, database_url
@@ -21,5 +22,6 @@ __all__ = [
     "SyncSettings",
     "coordinator_url",
     "database_url",
+    "described",
     "load",
 ]

@@ -86,7 +86,7 @@ class Reader:
             if field.name in values:
                 continue
             here = (*path, field.key)
-            nested, named = _struct_of(field.type), _named_structs_of(field.type)
+            nested, named = struct_of(field.type), named_structs_of(field.type)
             if here in self.overlay:
                 values[field.name] = self._read(self.overlay[here].text, here, field)
             elif nested is not None and isinstance(table.get(field.key), dict):
@@ -153,17 +153,18 @@ def holds_secret(kind: object) -> bool:
     return any(holds_secret(part) for part in typing.get_args(inner) if part is not inner)
 
 
-def _struct_of(kind: object) -> type[msgspec.Struct] | None:
+def struct_of(kind: object) -> type[msgspec.Struct] | None:
+    """The type of a table inside a section; None for any other value."""
     inner, _ = unwrapped(kind)
     return inner if isinstance(inner, type) and issubclass(inner, msgspec.Struct) else None
 
 
-def _named_structs_of(kind: object) -> type[msgspec.Struct] | None:
+def named_structs_of(kind: object) -> type[msgspec.Struct] | None:
     """The type of the values of a table of tables, such as `[connections.NAME.streams.STREAM]`."""
     inner, _ = unwrapped(kind)
     arguments = typing.get_args(inner)
     if typing.get_origin(inner) is dict and len(arguments) == 2:
-        return _struct_of(arguments[1])
+        return struct_of(arguments[1])
     return None
 
 

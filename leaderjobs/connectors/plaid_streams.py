@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from leaderjobs.model.stream import Column, ColumnType, Stream
+from leaderjobs.model.stream import Column, ColumnType, CursorKind, Stream
 
 ACCOUNTS = Stream(
     name="accounts",
     key=("account_id",),
+    cost="1 request",
     comment="Accounts of the Item as of the last sync; one that is closed or no longer shared is deleted",
     columns=(
         Column("name", ColumnType.TEXT, ("name",)),
@@ -44,6 +45,8 @@ ACCOUNTS = Stream(
 TRANSACTIONS = Stream(
     name="transactions",
     key=("transaction_id",),
+    cursor=CursorKind.CHANGES,
+    cost="1 request for 500 changes, and 1 where nothing has changed",
     comment="Transactions of the Item; removed ones, and pending ones once posted, are deleted",
     columns=(
         Column("account_id", ColumnType.TEXT, ("account_id",), "Key in plaid.accounts", indexed=True),

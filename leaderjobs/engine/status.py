@@ -15,6 +15,7 @@ from leaderjobs.errors import ConfigError, CoordinatorUnavailable, SchemaMismatc
 from leaderjobs.model.job import Job, JobState
 from leaderjobs.model.marker import Marker
 from leaderjobs.model.member import LeaderInfo, Member, ReplicaPosition, Role
+from leaderjobs.model.quota import QuotaUse
 from leaderjobs.model.report import (
     CoordinatorReport,
     DatabaseReport,
@@ -24,6 +25,7 @@ from leaderjobs.model.report import (
     MemberReport,
     Problem,
     ProgressReport,
+    QuotaReport,
     Reach,
     RunningReport,
     StatusReport,
@@ -61,6 +63,7 @@ class DatabaseView:
     running: list[Job] = field(default_factory=list)
     markers: list[Marker] = field(default_factory=list)
     holds: list[StoredHold] = field(default_factory=list)
+    quotas: list[QuotaUse] = field(default_factory=list)
     discarded: list[Job] = field(default_factory=list)
     effects_uncertain: int = 0
     effects_contradicted: int = 0
@@ -103,18 +106,15 @@ def report(
         members=members,
         jobs={state.value: count for state, count in database.jobs.items()},
         running=tuple(
-            RunningReport(
-                job.id,
-                job.target,
-                job.attempt,
-                job.started_at,
-                ProgressReport(job.progress.stream, job.progress.pages, job.progress.rows),
-            )
+            RunningReport(job.id, job.target, job.attempt, job.started_at, _progress(job, instant))
             for job in database.running
         ),
         markers=tuple(
             MarkerReport(marker.connection, marker.stream, marker.sequence, marker.rows, marker.committed_at)
             for marker in database.markers
+        ),
+        quotas=tuple(
+            QuotaReport(quota.name, quota.used, quota.limit, quota.resets_at) for quota in database.quotas
         ),
         problems=(
             *_server_problems(view, database),
@@ -159,6 +159,7 @@ def _ask_database(stores: Stores, partition: int) -> DatabaseView:
         view.running = stores.jobs.running()
         view.markers = stores.markers.all()
         view.holds = stores.holds.all()
+        view.quotas = stores.quotas.all()
         view.discarded = stores.jobs.discarded(SHOWN_DISCARDED)
         view.effects_uncertain, view.effects_contradicted = stores.effects.counts()
         view.state = Reach.REACHABLE
@@ -192,6 +193,25 @@ def _member(member: Member, view: CoordinatorView, database: DatabaseView, insta
         member.version,
         member.since,
         lag,
+    )
+
+
+def _progress(job: Job, instant: datetime) -> ProgressReport:
+    progress = job.progress
+    rate = left = None
+    if job.started_at is not None and progress.rows > job.started_rows:
+        seconds = max(0.001, (instant - job.started_at).total_seconds())
+        rate = (progress.rows - job.started_rows) / seconds
+        if progress.total is not None:
+            left = round(max(0, progress.total - progress.stream_rows) / rate, 1)
+    return ProgressReport(
+        progress.stream,
+        progress.pages,
+        progress.rows,
+        progress.stream_rows,
+        progress.total,
+        None if rate is None else round(rate, 1),
+        left,
     )
 
 
@@ -311,12 +331,23 @@ def _effect_problems(database: DatabaseView) -> list[Problem]:
 def _work_problems(database: DatabaseView) -> list[Problem]:
     problems = [
         Problem(
+            "quota_exhausted",
+            f"connection {hold.connection} has used up its quota: {hold.message}; its jobs go on at "
+            f"{hold.until:%Y-%m-%d %H:%M:%S}Z",
+            unhealthy=False,
+        )
+        for hold in database.holds
+        if not hold.person
+    ]
+    problems += [
+        Problem(
             "connection_held",
             f"connection {hold.connection} waits for its user ({hold.code}): {hold.message}; tried again at "
             f"{hold.until:%Y-%m-%d %H:%M:%S}Z, or after leaderjobs connections release {hold.connection}",
             unhealthy=False,
         )
         for hold in database.holds
+        if hold.person
     ]
     problems.extend(
         Problem("job_discarded", f"job {job.id} ({job.target}) failed for good: {job.error}", unhealthy=False)

@@ -58,6 +58,13 @@ class ProgressReport:
     stream: str
     pages: int
     rows: int
+    stream_rows: int
+    total: int | None
+    """Rows that the stream will bring in all; None where the provider does not tell."""
+    rows_per_second: float | None
+    """Of this attempt; None before its first page."""
+    seconds_left: float | None
+    """None where the total or the rate is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +86,14 @@ class MarkerReport:
 
 
 @dataclass(frozen=True, slots=True)
+class QuotaReport:
+    name: str
+    used: int
+    limit: int
+    resets_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Problem:
     """`unhealthy` problems make `status --check` leave with 3; the others are for people to see."""
 
@@ -97,6 +112,7 @@ class StatusReport:
     jobs: dict[str, int] = field(default_factory=dict)
     running: tuple[RunningReport, ...] = ()
     markers: tuple[MarkerReport, ...] = ()
+    quotas: tuple[QuotaReport, ...] = ()
     problems: tuple[Problem, ...] = ()
 
     @property

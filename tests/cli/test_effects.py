@@ -156,7 +156,7 @@ def test_asking_with_another_amount_is_refused_with_both_amounts(config: Path) -
         (["billing.pay_invoice", "invoice=in_1", "colour=red"], "colour"),
         (["billing.pay_invoice", "invoice"], "'invoice': allowed: NAME=VALUE"),
         (["billing.pay_invoice", "invoice=in_1", "invoice=in_2"], "invoice is given twice"),
-        (["billing.pay_invoice", "invoice=in_1", "--key", "k"], "--key is for syncs"),
+        (["billing.pay_invoice", "invoice=in_1", "--key", "k"], "are for syncs"),
         (["household", "invoice=in_1"], "household is a sync; only operations take arguments"),
     ],
 )

@@ -43,10 +43,19 @@ SHAPE: dict[str, Any] = {
             "target": str,
             "attempt": int,
             "started_at": str,
-            "progress": {"stream": str, "pages": int, "rows": int},
+            "progress": {
+                "stream": str,
+                "pages": int,
+                "rows": int,
+                "stream_rows": int,
+                "total": (int, None),
+                "rows_per_second": (NUMBER, None),
+                "seconds_left": (NUMBER, None),
+            },
         }
     ],
     "markers": [{"connection": str, "stream": str, "sequence": int, "rows": int, "committed_at": str}],
+    "quotas": [{"name": str, "used": int, "limit": int, "resets_at": str}],
     "problems": [{"code": str, "message": str, "unhealthy": bool}],
 }
 STATES = {

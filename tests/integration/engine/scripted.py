@@ -56,6 +56,7 @@ class ScriptedConnector(Connector):
     """Streams `first` and `second`, one row a page."""
 
     name: ClassVar[str] = "scripted"
+    schema = "scripted"
     streams = (
         Stream("first", ("id",), "one"),
         Stream("second", ("id",), "two"),

@@ -125,8 +125,8 @@ COMPLAINTS = [
         "http://sandbox",
         ':10: connections.household.base_url = "http://sandbox.plaid.com": allowed',
     ),
-    ('"plaid"', '"paid"', ':9: connections.household.connector = "paid": allowed: "plaid"'),
-    ("connector =", "#", ':8: connections.household: connector is missing; allowed: "plaid"'),
+    ('"plaid"', '"paid"', ':9: connections.household.connector = "paid": allowed: "google_'),
+    ("connector =", "#", ':8: connections.household: connector is missing; allowed: "google_'),
     ("connection =", "#", ":16: syncs.household: connection is missing; allowed: 1 to 64"),
     ('"household"', '"house"', ':17: syncs.household.connection = "house": allowed: a connection: household'),
     (

@@ -87,8 +87,8 @@ def test_what_is_wrong_is_one_line_with_its_place(tmp_path: Path, old: str, new:
 
 
 def test_a_sync_needs_a_connection_with_streams(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="allowed: a connection with streams: none is configured"):
-        load(tmp_path, GOOD + '[syncs.billing]\nconnection = "billing"\n')
+    with pytest.raises(ConfigError, match="allowed: a connection with streams: "):
+        load(tmp_path, GOOD + '[syncs.orders]\nconnection = "orders"\n')
 
 
 def test_a_literal_secret_in_a_table_that_everybody_may_read_is_warned_of(tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from leaderjobs.engine.operator import ROOM_EVERY, Operator
 from leaderjobs.engine.attempt import Attempt
+from leaderjobs.engine.operator import ROOM_EVERY, Operator
 from leaderjobs.errors import LeadershipLost
 from leaderjobs.model.job import Job, JobState
 from leaderjobs.model.term import Term

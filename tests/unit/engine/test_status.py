@@ -120,7 +120,9 @@ def test_members_of_one_name_are_told_but_are_not_unhealthy() -> None:
 
 def test_a_held_connection_says_who_must_act_and_how_to_go_on() -> None:
     database = a_database()
-    database.holds = [StoredHold("household", "ITEM_LOGIN_REQUIRED", "log in", NOON, seconds(900))]
+    database.holds = [
+        StoredHold("household", "ITEM_LOGIN_REQUIRED", "log in", NOON, seconds(900), person=True)
+    ]
     told = report("acme", a_view(leader=a_leader()), database, LIMIT, NOON)
     assert (codes(told), told.healthy) == (["connection_held"], True)
     assert "leaderjobs connections release household" in told.problems[0].message
