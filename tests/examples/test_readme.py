@@ -26,19 +26,18 @@ from leaderjobs.values import Rate
 from tests.examples.commands import ROOT, complaint_about, ours, shown
 
 README = ROOT / "README.md"
+CONNECTORS = ROOT / "docs/connectors.md"
 TEXT = README.read_text()
-DOCUMENTS = [README, *sorted(ROOT.glob("examples/*/README.md")), *sorted(ROOT.glob("compose/README.md"))]
-MINIMAL = {
-    "cluster": {},
-    "connections.NAME": {"connector": '"plaid"', "client_id": '"a"', "secret": '"b"', "access_token": '"c"'},
-    "syncs.NAME": {"connection": '"NAME"'},
-}
-OTHERS = {
+CONNECTORS_TEXT = CONNECTORS.read_text()
+DOCUMENTS = [README, CONNECTORS, *sorted(ROOT.glob("examples/*/README.md")), *sorted(ROOT.glob("compose/README.md"))]
+CONNECTIONS = {
+    "plaid": {"connector": '"plaid"', "client_id": '"a"', "secret": '"b"', "access_token": '"c"'},
     "stripe": {"connector": '"stripe"', "api_key": '"k"'},
     "rest": {"connector": '"rest"', "base_url": '"https://api.example.com"'},
 }
-"""Connections of the other connectors, each with a table of its own."""
-TABLES = [*MINIMAL, *OTHERS]
+"""A connection of each connector, each with a table of its own."""
+MINIMAL = {"cluster": {}, "connections.NAME": CONNECTIONS["plaid"], "syncs.NAME": {"connection": '"NAME"'}}
+TABLES = ["cluster", "syncs.NAME", *CONNECTIONS]
 BAD = {
     "timeout": '"0s"',
     **dict.fromkeys(
@@ -59,8 +58,10 @@ class Row(typing.NamedTuple):
 
 def rows(section: str) -> list[Row]:
     """The table that follows the line which begins with a section's name."""
-    of = f'`[connections.NAME]` with `connector = "{section}"`' if section in OTHERS else f"`[{section}]`"
-    after = TEXT.split(f"\n{of}", 1)[1]
+    if section in CONNECTIONS:
+        after = CONNECTORS_TEXT.split(f'\n`[connections.NAME]` with `connector = "{section}"`', 1)[1]
+    else:
+        after = TEXT.split(f"\n`[{section}]`", 1)[1]
     lines = re.search(r"^\|.*?(?=^$)", after, re.DOTALL | re.MULTILINE)
     assert lines
     cells = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines[0].splitlines()[2:]]
@@ -97,8 +98,8 @@ def written(value: object) -> str:
 
 def load(tmp_path: Path, section: str = "cluster", **values: str) -> config.Settings:
     """The minimal configuration with values put into one of its sections."""
-    if section in OTHERS:
-        sections = {"connections.NAME": OTHERS[section] | values}
+    if section in CONNECTIONS:
+        sections = {"connections.NAME": CONNECTIONS[section] | values}
     else:
         sections = MINIMAL | {section: MINIMAL[section] | values}
     file = tmp_path / "leaderjobs.toml"
@@ -118,8 +119,7 @@ def keys(section: str) -> list[str]:
         return [field.key for field in fields_of(ClusterSettings)]
     if section == "syncs.NAME":
         return list(SYNC_KEYS)
-    connector = section if section in OTHERS else "plaid"
-    return ["connector", *(field.key for field in fields_of(registry.settings_type(connector)))]
+    return ["connector", *(field.key for field in fields_of(registry.settings_type(section)))]
 
 
 @pytest.mark.parametrize("section", TABLES)
@@ -127,16 +127,24 @@ def test_reference_has_every_key_with_its_variable(section: str) -> None:
     table = rows(section)
 
     assert sorted(row.key for row in table) == sorted(keys(section))
-    path = ("connections", "NAME") if section in OTHERS else tuple(section.split("."))
+    path = ("connections", "NAME") if section in CONNECTIONS else tuple(section.split("."))
     assert [row.variable for row in table] == [variable_of((*path, row.key)) for row in table]
 
 
 def test_every_connector_has_a_table() -> None:
-    assert {*OTHERS, "plaid"} == set(registry.names())
+    assert set(CONNECTIONS) == set(registry.names())
+
+
+@pytest.mark.parametrize("connector", CONNECTIONS)
+def test_every_key_of_a_table_inside_a_connection_is_described(connector: str) -> None:
+    after = CONNECTORS_TEXT.split(f'\n`[connections.NAME]` with `connector = "{connector}"`', 1)[1]
+    section = after.split("\n## ", 1)[0]
+    inside = {each.key.rsplit(".", 1)[-1] for each in config.described(registry.settings_type(connector))}
+    assert {key for key in inside if f"`{key}`" not in section} == set()
 
 
 def test_every_key_of_a_declared_operation_is_described() -> None:
-    after = TEXT.split("\n`[operations.CONNECTION.NAME]`", 1)[1].split("\n`[", 1)[0]
+    after = CONNECTORS_TEXT.split("\n`[operations.CONNECTION.NAME]`", 1)[1].split("\n## ", 1)[0]
     declared = fields_of(registry.operation_type())
     assert {field.key for field in declared if f"`{field.key}`" not in after} == set()
 
@@ -178,7 +186,7 @@ def test_reference_tells_the_defaults(tmp_path: Path, section: str) -> None:
 
 
 def test_every_configuration_that_is_shown_loads(tmp_path: Path) -> None:
-    blocks = re.findall(r"^```toml\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)
+    blocks = re.findall(r"^```toml\n(.*?)^```$", TEXT + CONNECTORS_TEXT, re.DOTALL | re.MULTILINE)
     assert blocks
     for block in blocks:
         file = tmp_path / "leaderjobs.toml"

@@ -22,7 +22,7 @@ from leaderjobs.engine.worker import Worker
 from leaderjobs.model.batch import Batch, Landing
 from leaderjobs.model.effect import Request
 from leaderjobs.model.event import Event, EventKind
-from leaderjobs.model.job import Job, NewJob
+from leaderjobs.model.job import Job, NewJob, Window
 from leaderjobs.model.marker import Cursor
 from leaderjobs.model.member import Member
 from leaderjobs.model.stream import Stream
@@ -47,6 +47,8 @@ class Script:
     """(stream, page) in the order they were fetched."""
     waiting: threading.Event = field(default_factory=threading.Event)
     """Set when a read waits at the gate."""
+    read: Callable[[str, Cursor | None, ReadContext], Iterator[Batch]] | None = None
+    """In the place of the pages, where given."""
     operations: dict[str, Operation] = field(default_factory=dict)
     exchange: Callable[[Request, Callable[[], None]], Answer] | None = None
     """What the provider does with a request; calls the guard right before it counts as sent."""
@@ -59,7 +61,7 @@ class ScriptedConnector(Connector):
     schema = "scripted"
     streams = (
         Stream("first", ("id",), "one"),
-        Stream("second", ("id",), "two"),
+        Stream("second", ("id",), "two", windowed=True),
     )
 
     def __init__(self, script: Script) -> None:
@@ -68,6 +70,9 @@ class ScriptedConnector(Connector):
     def read(self, stream: str, cursor: Cursor | None, context: ReadContext) -> Iterator[Batch]:
         """Page after page from the cursor."""
         script = self._script
+        if script.read is not None:
+            yield from script.read(stream, cursor, context)
+            return
         page = int(str(cursor["page"])) if cursor else 0
         while page < script.pages:
             context.check()
@@ -170,9 +175,17 @@ class Bench:
         self.running.append(Running(worker, coordinator, thread, events, failure))
         return self.running[-1]
 
-    def enqueue(self, connection: str = "c", *, max_attempts: int = 20) -> Job:
+    def enqueue(
+        self,
+        connection: str = "c",
+        *,
+        streams: tuple[str, ...] = ("first", "second"),
+        max_attempts: int = 20,
+        full: bool = False,
+        window: Window | None = None,
+    ) -> Job:
         """A job over both streams."""
-        new = NewJob("sync", connection, ("first", "second"), max_attempts=max_attempts)
+        new = NewJob("sync", connection, streams, max_attempts=max_attempts, full=full, window=window)
         return self.stores.jobs.enqueue(new)[0]
 
     def ended(self, job: Job, timeout: float = 20) -> Job:
