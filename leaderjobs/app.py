@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from leaderjobs.engine.planner import Planner
     from leaderjobs.engine.reconcile import Report
     from leaderjobs.engine.stores import Stores
+    from leaderjobs.engine.upkeep import Upkeep
     from leaderjobs.engine.worker import Worker
     from leaderjobs.model.event import Emit
     from leaderjobs.model.report import StatusReport
@@ -265,6 +266,7 @@ def default_member_id() -> str:
 def worker(settings: Settings, member_id: str | None, emit: Emit) -> Iterator[Worker]:
     """A member ready to `run`; everything it holds is let go at the end."""
     from leaderjobs.engine.replica import Replica
+    from leaderjobs.engine.upkeep import Upkeep
     from leaderjobs.engine.worker import Worker
     from leaderjobs.model.event import Event, EventKind
     from leaderjobs.store.jobs import Waker
@@ -278,7 +280,8 @@ def worker(settings: Settings, member_id: str | None, emit: Emit) -> Iterator[Wo
         made = database(found, f"leaderjobs {settings.cluster.name} {name}")
         stack.callback(made.close)
         built = stores(made, settings.cluster.name)
-        prepare = preparation(settings, built)
+        upkeep = Upkeep(built.tables, emit)
+        prepare = preparation(settings, built, upkeep)
         try:
             prepare()
         except StoreUnavailable as error:
@@ -299,6 +302,7 @@ def worker(settings: Settings, member_id: str | None, emit: Emit) -> Iterator[Wo
             replica=replica,
             make_connector=connector_maker(settings),
             prepare=prepare,
+            upkeep=upkeep,
             waker=waker,
             concurrency=settings.cluster.concurrency,
             drain_timeout=settings.cluster.drain_timeout,
@@ -306,7 +310,7 @@ def worker(settings: Settings, member_id: str | None, emit: Emit) -> Iterator[Wo
         )
 
 
-def preparation(settings: Settings, built: Stores) -> Callable[[], None]:
+def preparation(settings: Settings, built: Stores, upkeep: Upkeep) -> Callable[[], None]:
     """What must be true of the database before this member leads; checked until it was true once.
 
     The schema fits, the destination tables exist, and the connectors' code is loaded: a take-over must
@@ -323,7 +327,7 @@ def preparation(settings: Settings, built: Stores) -> Callable[[], None]:
         Migrations(built.database).check()
         for found in settings.connections.values():
             which = (found.connector, found.name, found.options)
-            built.tables.ensure(registry.schema(*which), registry.streams(*which))
+            upkeep.ensure(registry.schema(*which), registry.streams(*which))
             registry.preload(found.connector)
         built.database.warm(WARM_CONNECTIONS)
         done.set()

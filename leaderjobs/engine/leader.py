@@ -18,6 +18,7 @@ from leaderjobs.engine.publisher import Publisher
 from leaderjobs.engine.replica import Replica
 from leaderjobs.engine.runner import MakeConnector, Runner
 from leaderjobs.engine.stores import Stores
+from leaderjobs.engine.upkeep import Upkeep
 from leaderjobs.errors import ConfigError, LeadershipLost, StoreError
 from leaderjobs.model.event import Emit, Event, EventKind
 from leaderjobs.model.term import DEADLINE_PASSED, Term
@@ -41,6 +42,7 @@ class Leader:
         publisher: Publisher,
         make_connector: MakeConnector,
         prepare: Callable[[], None],
+        upkeep: Upkeep,
         waker: Waker,
         concurrency: int,
         drain_timeout: timedelta,
@@ -53,6 +55,7 @@ class Leader:
         self._replica = replica
         self._publisher = publisher
         self._prepare = prepare
+        self._upkeep = upkeep
         self._drain_timeout = drain_timeout
         self._emit = emit
         self._on_finished = on_finished
@@ -64,6 +67,7 @@ class Leader:
             connections=self._connections,
             publisher=publisher,
             make_connector=make_connector,
+            upkeep=upkeep,
             emit=emit,
         )
         operator = Operator(
@@ -83,6 +87,7 @@ class Leader:
         self._drain_timer: threading.Timer | None = None
         self._notes: tuple[str, ...] = ()
         self._worker = threading.Thread(target=self._run, name="term", daemon=True)
+        self._keeper = threading.Thread(target=upkeep.run, args=(term,), name="upkeep", daemon=True)
         self._guard = threading.Thread(target=self._watch, name="guard", daemon=True)
 
     @property
@@ -120,6 +125,8 @@ class Leader:
             self._drain_timer.cancel()
         self._worker.join(END_PATIENCE)
         self._dispatcher.join(END_PATIENCE)
+        if self._keeper.is_alive():
+            self._keeper.join(END_PATIENCE)
         self._publisher.end(self._term)
         self._connections.close()
 
@@ -132,6 +139,7 @@ class Leader:
             self._notes = rescuer.take_over(
                 self._stores, self._connections, self._term, self._replica, self._publisher, self._emit
             )
+            self._keeper.start()
             self._dispatcher.run()
         except LeadershipLost as error:
             if self._term.number == 0:
@@ -166,4 +174,5 @@ class Leader:
     def _cut(self) -> None:
         """Make every blocked call of this term return: requests, transactions, waits."""
         self._connections.abort()
+        self._upkeep.interrupt()
         self._dispatcher.drain()

@@ -15,6 +15,7 @@ from leaderjobs.engine.prefetch import Prefetch
 from leaderjobs.engine.publisher import Publisher
 from leaderjobs.engine.reading import Reading
 from leaderjobs.engine.stores import Stores
+from leaderjobs.engine.upkeep import Upkeep
 from leaderjobs.errors import (
     ConfigError,
     ConnectorError,
@@ -56,6 +57,7 @@ class Runner:
         connections: TermConnections,
         publisher: Publisher,
         make_connector: MakeConnector,
+        upkeep: Upkeep,
         emit: Emit,
     ) -> None:
         """One runner serves all attempts of one term."""
@@ -63,6 +65,7 @@ class Runner:
         self._connections = connections
         self._publisher = publisher
         self._make_connector = make_connector
+        self._upkeep = upkeep
         self._emit = emit
 
     def run(self, attempt: Attempt) -> Outcome:
@@ -128,7 +131,7 @@ class Runner:
                 term.check()
                 if batch.shape is not None and batch.shape != stream:
                     stream = batch.shape
-                    self._stores.tables.ensure(connector.schema, (stream,))
+                    self._upkeep.ensure(connector.schema, (stream,))
                 marker = self._commit(attempt, connector.schema, stream, batch, marker)
                 progress.committed(batch)
                 attempt.check()

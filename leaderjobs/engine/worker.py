@@ -13,6 +13,7 @@ from leaderjobs.engine.publisher import Publisher
 from leaderjobs.engine.replica import Replica
 from leaderjobs.engine.runner import MakeConnector
 from leaderjobs.engine.stores import Stores
+from leaderjobs.engine.upkeep import Upkeep
 from leaderjobs.model.event import Emit
 from leaderjobs.model.member import Member
 from leaderjobs.model.term import Term
@@ -32,6 +33,7 @@ class Worker:
         replica: Replica,
         make_connector: MakeConnector,
         prepare: Callable[[], None],
+        upkeep: Upkeep,
         waker: Waker,
         concurrency: int,
         drain_timeout: timedelta,
@@ -49,6 +51,7 @@ class Worker:
                 publisher=publisher,
                 make_connector=make_connector,
                 prepare=prepare,
+                upkeep=upkeep,
                 waker=waker,
                 concurrency=concurrency,
                 drain_timeout=drain_timeout,

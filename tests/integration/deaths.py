@@ -24,6 +24,7 @@ from leaderjobs.engine.attempt import Attempt
 from leaderjobs.engine.publisher import Publisher
 from leaderjobs.engine.replica import Replica
 from leaderjobs.engine.runner import Runner
+from leaderjobs.engine.upkeep import Upkeep
 from leaderjobs.model.term import Term
 from leaderjobs.store.batches import Batches
 from leaderjobs.store.pool import Database, TermConnections
@@ -92,6 +93,7 @@ def _lead(path: Path, database_url: str, token: int, death: Death | None) -> Non
         connections=connections,
         publisher=publisher,
         make_connector=app.connector_maker(settings),
+        upkeep=Upkeep(stores.tables, _silent),
         emit=_silent,
     )
     outcome = runner.run(Attempt(term, job))

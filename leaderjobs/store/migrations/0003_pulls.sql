@@ -228,12 +228,18 @@ END
 $$;
 
 -- What narrows a statement over `t` to a scope; the column is one of the stream's, so its type reads the value.
-CREATE FUNCTION leaderjobs.scope_condition(scope_column text, scope_value text) RETURNS text
-LANGUAGE sql IMMUTABLE
-RETURN CASE
-    WHEN scope_column IS NULL THEN ''
-    ELSE format('AND t.%I = %L', scope_column, scope_value)
-END;
+-- PL/pgSQL, because the column's expression is made by a later migration.
+CREATE FUNCTION leaderjobs.scope_condition(in_schema text, in_table text, scope_column text, scope_value text)
+RETURNS text
+LANGUAGE plpgsql STABLE
+AS $$
+BEGIN
+    IF scope_column IS NULL THEN
+        RETURN '';
+    END IF;
+    RETURN format('AND %s = %L', leaderjobs.column_expression(in_schema, in_table, scope_column), scope_value);
+END
+$$;
 
 -- Tombstones what a page that is the whole stream, or the whole scope, does not hold.
 CREATE FUNCTION leaderjobs.retire(
@@ -251,7 +257,7 @@ BEGIN
             SELECT %s COLLATE "C"
             FROM unnest($7) AS m (name), jsonb_array_elements(leaderjobs.rows_of($6, m.name, $5)) AS e (doc)
           )
-    $sql$, in_schema, in_table, leaderjobs.scope_condition(scope_column, scope_value),
+    $sql$, in_schema, in_table, leaderjobs.scope_condition(in_schema, in_table, scope_column, scope_value),
         leaderjobs.id_expression(in_keys))
     USING in_cluster, in_connection, in_ord, in_keys, in_schema || '.' || in_table, body, upserts;
 END
@@ -291,7 +297,7 @@ BEGIN
             SELECT FROM leaderjobs.met m
             WHERE m.cluster = $1 AND m.connection = $2 AND m.pile = $3 AND m.id = t.id
           )
-    $sql$, in_schema, in_table, leaderjobs.scope_condition(scope_column, scope_value))
+    $sql$, in_schema, in_table, leaderjobs.scope_condition(in_schema, in_table, scope_column, scope_value))
     USING in_cluster, in_connection, in_pile, in_ord;
     DELETE FROM leaderjobs.met m WHERE m.cluster = in_cluster AND m.connection = in_connection AND m.pile = in_pile;
 END

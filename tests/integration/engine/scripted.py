@@ -18,6 +18,7 @@ from leaderjobs.coordination.memory import MemoryCoordinator
 from leaderjobs.coordination.memory_server import MemoryServer
 from leaderjobs.engine.replica import Replica
 from leaderjobs.engine.stores import Stores
+from leaderjobs.engine.upkeep import Upkeep
 from leaderjobs.engine.worker import Worker
 from leaderjobs.model.batch import Batch, Landing
 from leaderjobs.model.effect import Request
@@ -147,6 +148,7 @@ class Bench:
         guid = uuid.uuid4().hex
         coordinator = MemoryCoordinator(self.server, CLUSTER, guid, timedelta(seconds=15))
         waker = Waker(database, CLUSTER)
+        upkeep = Upkeep(stores.tables, events.append)
         worker = Worker(
             member=Member(name, guid, "host", os.getpid(), "1", clock.now()),
             cluster=CLUSTER,
@@ -154,7 +156,8 @@ class Bench:
             stores=stores,
             replica=Replica(None),
             make_connector=lambda _name: ScriptedConnector(self.script),
-            prepare=lambda: stores.tables.ensure("scripted", ScriptedConnector.streams),
+            prepare=lambda: upkeep.ensure("scripted", ScriptedConnector.streams),
+            upkeep=upkeep,
             waker=waker,
             concurrency=4,
             drain_timeout=timedelta(seconds=5),

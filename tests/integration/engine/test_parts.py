@@ -116,7 +116,8 @@ def test_a_quota_that_the_provider_says_is_used_up_holds_too(surroundings: Bench
 
     def read(stream: str, cursor: Cursor | None, context: ReadContext) -> Iterator[Batch]:
         context.observe(Quota("tokens", 10, clock.now() + timedelta(hours=1)), 10)
-        raise QuotaExhausted("used up", until=clock.now() + timedelta(hours=1))
+        if not cursor:
+            raise QuotaExhausted("used up", until=clock.now() + timedelta(hours=1))
         yield page(stream, 1, {})
 
     surroundings.script.read = read
