@@ -13,6 +13,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Self
 
+import msgspec
+
 from leaderjobs.errors import ConfigError
 
 MOST_SECRET_BYTES = 64 * 1024
@@ -107,11 +109,14 @@ class Secret:
 
 
 def secrets_in(value: object) -> Iterator[Secret]:
-    """The secrets that a setting holds: itself, or the values of a table."""
+    """The secrets that a setting holds: itself, or those of the tables inside."""
     if isinstance(value, Secret):
         yield value
     elif isinstance(value, Mapping):
-        yield from (each for each in value.values() if isinstance(each, Secret))
+        for each in value.values():
+            yield from secrets_in(each)
+    elif isinstance(value, msgspec.Struct):
+        yield from secrets_in(msgspec.structs.asdict(value))
 
 
 class Duration(timedelta):

@@ -150,6 +150,9 @@ def holds_secret(kind: object) -> bool:
     inner, _ = unwrapped(kind)
     if isinstance(inner, type) and issubclass(inner, Secret):
         return True
+    nested = struct_of(inner)
+    if nested is not None:
+        return any(holds_secret(field.type) for field in fields_of(nested))
     return any(holds_secret(part) for part in typing.get_args(inner) if part is not inner)
 
 

@@ -8,9 +8,9 @@ Three outcomes (observed with `requests` against real sockets):
 - `NO_ANSWER`: reset, timed out, cut body, once it had begun to leave. The provider may have acted; a read
   may simply be repeated.
 
-`post` and `fetch` keep their connection, for pages of reads. `exchange` is for what takes effect: a connection of its
-own, so that no idle one can swallow the request; a guard that is asked when it stands, right before the
-whole request leaves in one write (`http_wire`); and many of them at once.
+`post` and `fetch` keep their connection, for pages of reads. `exchange` is for what takes effect: a
+connection of its own, so that no idle one can swallow the request; a guard that is asked when it stands, right
+before the whole request leaves in one write (`http_wire`); and many of them at once.
 
 Nothing is retried here and no redirect is followed: a redirected POST would hand credentials to whoever
 the answer names. `requests` has no default timeout and its read timeout starts anew with every byte,
@@ -42,6 +42,8 @@ MOST_BODY_BYTES = 32 * 1024 * 1024
 MOST_RETRY_AFTER = timedelta(days=1)
 MOST_HEADER_CHARS = 1024
 """Of an answer's header; longer ones are left out. `http.client` reads at most a hundred of them."""
+MOST_LINK_CHARS = 64 * 1024
+"""Of a Link header, whose absence would read as the end of a listing; `http.client` refuses longer lines."""
 CONNECT_TIMEOUT = timedelta(seconds=5)
 _CHUNK_BYTES = 256 * 1024
 _NOT_KEPT = frozenset({"set-cookie", "set-cookie2"})
@@ -232,10 +234,14 @@ def _read(response: requests.Response) -> Answer:
         headers = {
             name.lower(): value
             for name, value in response.headers.items()
-            if len(name) + len(value) <= MOST_HEADER_CHARS and name.lower() not in _NOT_KEPT
+            if len(name) + len(value) <= _most_chars(name) and name.lower() not in _NOT_KEPT
         }
         retry_after = parse_retry_after(response.headers.get("Retry-After"))
         return Answer(response.status_code, bytes(body), retry_after, headers)
+
+
+def _most_chars(name: str) -> int:
+    return MOST_LINK_CHARS if name.lower() == "link" else MOST_HEADER_CHARS
 
 
 _LEAST_SECONDS = 0.001

@@ -1,18 +1,27 @@
-"""Any API that speaks HTTP: its operations are declared in the configuration, or written in Python."""
+"""Any API that speaks HTTP: its streams and operations are declared in the configuration.
+
+An operation may be written in Python instead.
+"""
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, ClassVar
+from urllib.parse import urlencode
+
+import msgspec
 
 from leaderjobs.connectors.base import Connector, Operation, ReadContext
-from leaderjobs.connectors.credentials import header_words
 from leaderjobs.connectors.documents import text
-from leaderjobs.connectors.outcome import Answer
+from leaderjobs.connectors.outcome import NOT_SENT, Answer
+from leaderjobs.connectors.pacing import Paces
+from leaderjobs.connectors.rest_auth import Credentials
+from leaderjobs.connectors.rest_client import RestClient
 from leaderjobs.connectors.rest_operation import RestOperation
 from leaderjobs.connectors.rest_settings import RestOperationSettings, RestSettings
-from leaderjobs.errors import ConfigError, ConnectorError, FatalError, RateLimited, TransientError
+from leaderjobs.connectors.rest_streams import StreamReader, described, first_request
+from leaderjobs.errors import ConfigError, FatalError, TransientError
 from leaderjobs.model.batch import Batch
 from leaderjobs.model.effect import Request
 from leaderjobs.model.marker import Cursor
@@ -27,10 +36,15 @@ class RestConnector(Connector):
     """One account at one API; the secrets of its headers are read anew for every request."""
 
     name: ClassVar[str] = "rest"
-    streams: ClassVar[tuple[Stream, ...]] = ()
+    settings: ClassVar[type[msgspec.Struct]] = RestSettings
+    streams: tuple[Stream, ...] = ()
 
     def __init__(
-        self, connection: str, options: RestSettings, declared: Mapping[str, RestOperationSettings]
+        self,
+        connection: str,
+        options: RestSettings,
+        paces: Paces,
+        declared: Mapping[str, RestOperationSettings] | None = None,
     ) -> None:
         """`declared` are the connection's operations by name; ConfigError for Python that cannot be had."""
         from leaderjobs.connectors.http import HttpClient
@@ -41,9 +55,23 @@ class RestConnector(Connector):
             name: RestOperation(name, each, options.timeout)
             if each.python is None
             else _of_the_user(connection, name, each.python, each.timeout)
-            for name, each in declared.items()
+            for name, each in (declared or {}).items()
         }
         self._http = HttpClient(options.base_url, timeout=options.timeout)
+        self._credentials = Credentials(options.headers, options.auth, options.timeout)
+        self._client = RestClient(connection, options, paces, self._credentials)
+        self.streams = self.streams_of(connection, options)
+
+    @classmethod
+    def streams_of(cls, connection: str, options: RestSettings) -> tuple[Stream, ...]:
+        """Those of `[connections.NAME.streams.…]`."""
+        del connection
+        return tuple(described(name, each) for name, each in options.streams.items())
+
+    @classmethod
+    def schema_of(cls, connection: str, options: RestSettings) -> str:
+        """`schema`, or the connection's name."""
+        return options.schema or connection
 
     @property
     def operations(self) -> Mapping[str, Operation]:
@@ -51,53 +79,49 @@ class RestConnector(Connector):
         return self._operations
 
     def read(self, stream: str, cursor: Cursor | None, context: ReadContext) -> Iterator[Batch]:
-        """There is nothing to read yet."""
-        del cursor, context
-        raise FatalError(f"rest has no stream {stream!r}; it has none")
+        """As the contract says; `rest_streams` tells how."""
+        streams = self._options.streams
+        if stream not in streams:
+            raise FatalError(f"rest has no stream {stream!r}; it has {', '.join(streams) or 'none'}")
+        return StreamReader(stream, streams, self._client, self._options.most_pages, context).read(cursor)
 
     def check(self) -> None:
-        """GET `check_path`; FatalError where none is configured: nothing else proves the credentials."""
+        """GET `check_path`, else the first page of a stream; FatalError where there is neither."""
         path = self._options.check_path
-        if path is None:
+        if path is not None:
+            self._client.probe(path)
+            return
+        asked = first_request(self._options.streams, self._client)
+        if asked is None:
             raise FatalError(
                 f"connection {self.connection} cannot be checked; set check_path to a path that needs "
                 "the credentials"
             )
-        try:
-            answer = self.exchange(Request("GET", path), timeout=self._options.timeout, guard=_nothing)
-        except ConfigError as error:
-            raise FatalError(str(error)) from None
-        if not 200 <= answer.status < 300:
-            raise _failure(path, answer)
+        self._client.send(asked)
 
     def close(self) -> None:
         """Cut off what is out; safe to call twice."""
         self._http.close()
+        self._client.close()
+        self._credentials.close()
 
     def exchange(self, request: Request, *, timeout: timedelta, guard: Callable[[], None]) -> Answer:
-        """As the contract says; ConfigError, and nothing was sent, when a secret cannot be had."""
-        own = {name: header_words(secret, name) for name, secret in self._options.headers.items()}
-        return self._http.exchange(
-            request.method,
-            request.path,
-            request.body,
-            {**request.headers, **own},
-            timeout=timeout,
-            guard=guard,
+        """As the contract says; ConfigError, and nothing was sent, when a secret or token cannot be had."""
+        try:
+            own, query = self._credentials.headers(), self._credentials.query()
+        except TransientError as error:
+            raise TransientError(str(error), code=NOT_SENT, retry_after=error.retry_after) from None
+        except FatalError as error:
+            raise ConfigError(str(error)) from None
+        path = request.path
+        if query:
+            path += ("&" if "?" in path else "?") + urlencode(query)
+        answer = self._http.exchange(
+            request.method, path, request.body, {**request.headers, **own}, timeout=timeout, guard=guard
         )
-
-
-def _nothing() -> None:
-    """A read needs no leave: a cut ends it."""
-
-
-def _failure(path: str, answer: Answer) -> ConnectorError:
-    message, code = f"{path} answered {answer.status}", f"http_{answer.status}"
-    if answer.status == 429:
-        return RateLimited(message, code=code, retry_after=answer.retry_after)
-    if answer.status >= 500:
-        return TransientError(message, code=code, retry_after=answer.retry_after)
-    return FatalError(f"{message}; check base_url, headers and check_path", code=code)
+        if answer.status == 401:
+            self._credentials.refused()
+        return answer
 
 
 def _of_the_user(connection: str, name: str, python: str, timeout: timedelta | None) -> Operation:

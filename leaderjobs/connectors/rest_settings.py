@@ -1,4 +1,4 @@
-"""What `connector = "rest"` and its operations take in the configuration.
+"""What `connector = "rest"` and its operations take in the configuration; its streams have their own module.
 
 An operation says what is sent, what an answer means, and what may be relied on at the provider:
 
@@ -19,10 +19,24 @@ from typing import Any, Literal
 
 import msgspec
 
+from leaderjobs.connectors.rest_auth_settings import RestAuth, check_beside
+from leaderjobs.connectors.rest_stream_settings import RestStreamSettings, check_streams
+from leaderjobs.connectors.rest_words import (
+    DOTTED,
+    NAME,
+    OURS,
+    PATH,
+    PATH_ALLOWED,
+    TOKEN,
+    check_filled,
+    check_headers,
+    field_default,
+)
 from leaderjobs.connectors.templates import Template, names_in
 from leaderjobs.connectors.urls import check_base_url
-from leaderjobs.values import Duration, Secret
+from leaderjobs.values import Duration, Rate, Secret
 
+MOST_PAGES = 10_000_000
 MOST_TIMEOUT = timedelta(seconds=80)
 MOST_WINDOW = timedelta(days=90)
 LEAST_ABSENCE = timedelta(seconds=1)
@@ -32,15 +46,9 @@ KINDS = ("text", "integer", "decimal", "boolean")
 States = dict[str, list[str]]
 """Values of an answer's members, by dotted path; every path must have one of its values."""
 
-_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
-_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
-_PATH = re.compile(r"/(?!/)[A-Za-z0-9._~!$&'()*+,;=:@%/{}?-]*")
-_DOTTED = re.compile(r"[^.\s]+(\.[^.\s]+)*")
 _PYTHON = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
-_OURS = frozenset(
-    {"accept-encoding", "connection", "content-length", "content-type", "expect", "host", "transfer-encoding"}
-)
-_PATH_ALLOWED = 'a path from base_url on, such as "/orders/{order}"'
+_SCHEMA = re.compile(r"(?!pg_)[a-z][a-z0-9_]{0,62}")
+_OWN_SCHEMAS = frozenset({"information_schema", "leaderjobs", "public"})
 
 
 class RestSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -49,25 +57,40 @@ class RestSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     base_url: str
     headers: dict[str, Secret] = {}
     """Of every request, such as Authorization."""
+    auth: RestAuth | None = None
     check_path: str | None = None
-    """Asked for with GET to prove the credentials."""
+    """Asked for with GET to prove the credentials; left out, the first page of a stream does."""
     timeout: Duration = Duration(seconds=8)
     """Of one request, from the connect to the last byte."""
+    schema: str | None = None
+    """Where the tables of the streams are; left out, the connection's name."""
+    rate_limit: Rate = Rate(10, timedelta(seconds=1))
+    """Of the requests of all streams together."""
+    most_pages: int = 100_000
+    """Of one listing; one that goes on after that is taken for endless."""
+    streams: dict[str, RestStreamSettings] = {}
 
     def __post_init__(self) -> None:
         """ValueError with the sentence of what is allowed."""
         check_base_url(self.base_url)
-        for name in self.headers:
-            if _TOKEN.fullmatch(name) is None or name.lower() in _OURS:
-                raise ValueError(
-                    "headers: allowed: names of headers, such as Authorization, but not: "
-                    + ", ".join(sorted(_OURS))
-                )
+        check_headers(self.headers)
+        if self.auth is not None:
+            check_beside(self.auth, self.headers)
         if self.check_path is not None and (
-            _PATH.fullmatch(self.check_path) is None or "{" in self.check_path
+            PATH.fullmatch(self.check_path) is None or "{" in self.check_path
         ):
             raise ValueError('check_path: allowed: a path from base_url on, such as "/me"')
         _check_timeout(self.timeout)
+        if self.schema is not None and (
+            _SCHEMA.fullmatch(self.schema) is None or self.schema in _OWN_SCHEMAS
+        ):
+            raise ValueError(
+                "schema: allowed: up to 63 small letters, digits and underscores, but not pg_…, "
+                + ", ".join(sorted(_OWN_SCHEMAS))
+            )
+        if not 1 <= self.most_pages <= MOST_PAGES:
+            raise ValueError(f"most_pages: allowed: 1 to {MOST_PAGES}")
+        check_streams(self.streams)
 
 
 class RestLookUp(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -165,25 +188,25 @@ class RestOperationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=T
         for name, kind in self.arguments.items():
             if kind not in KINDS:
                 raise ValueError(f"arguments: allowed: as values: {', '.join(KINDS)}")
-            if _NAME.fullmatch(name) is None or name == KEY:
+            if NAME.fullmatch(name) is None or name == KEY:
                 raise ValueError(
                     f"arguments: allowed: names of small letters, digits and underscores, but not {KEY}"
                 )
         for key, path in (("id", self.id), ("error_code", self.error_code)):
-            if path and _DOTTED.fullmatch(path) is None:
+            if path and DOTTED.fullmatch(path) is None:
                 raise ValueError(f'{key}: allowed: a dotted path into the answer, such as "data.id"')
         for key, states in (("done", self.done), ("pending", self.pending), ("declined", self.declined)):
             _check_states(key, states)
 
     def _check_texts(self) -> None:
-        if _PATH.fullmatch(self.path) is None:
-            raise ValueError(f"path: allowed: {_PATH_ALLOWED}")
-        _check_filled("path", self.path, self.known)
-        named = _check_filled("business_key", self.business_key, self.arguments)
+        if PATH.fullmatch(self.path) is None:
+            raise ValueError(f"path: allowed: {PATH_ALLOWED}")
+        check_filled("path", self.path, self.known)
+        named = check_filled("business_key", self.business_key, self.arguments)
         if not named:
             raise ValueError("business_key: allowed: a text with at least one argument in braces")
         if self.body is not None:
-            _check_filled("body", self.body, self.known)
+            check_filled("body", self.body, self.known)
         elif self.form:
             raise ValueError("form: allowed: only with body")
 
@@ -201,7 +224,7 @@ class RestOperationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=T
             ("idempotency_header", self.idempotency_header),
             ("replayed_header", self.replayed_header),
         ):
-            if header is not None and (_TOKEN.fullmatch(header) is None or header.lower() in _OURS):
+            if header is not None and (TOKEN.fullmatch(header) is None or header.lower() in OURS):
                 raise ValueError(f'{key}: allowed: the name of a header, such as "Idempotency-Key"')
         carried = KEY in Template(self.path).names or KEY in names_in(self.body)
         if self.replay_window is not None:
@@ -217,46 +240,28 @@ class RestOperationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=T
             raise ValueError('absent_after: allowed: at least "1s", and rather minutes')
 
 
-def field_default(field: msgspec.structs.FieldInfo) -> object:
-    """What a field is when it is left out."""
-    if field.default_factory is not msgspec.NODEFAULT:
-        return field.default_factory()
-    return field.default
-
-
 def _check_timeout(timeout: timedelta) -> None:
     if not timedelta(0) < timeout <= MOST_TIMEOUT:
         raise ValueError('timeout: allowed: more than "0s", up to "80s"')
 
 
-def _check_filled(key: str, document: object, known: Collection[str]) -> frozenset[str]:
-    """The names in it, if all are known."""
-    try:
-        names = names_in(document)
-    except ValueError as error:
-        raise ValueError(f"{key}: {error}") from None
-    if not names <= set(known):
-        raise ValueError(f"{key}: allowed: in braces: {', '.join(sorted(known)) or 'nothing'}")
-    return names
-
-
 def _check_states(key: str, states: Mapping[str, list[str]]) -> None:
-    if not all(_DOTTED.fullmatch(path) and values for path, values in states.items()):
+    if not all(DOTTED.fullmatch(path) and values for path, values in states.items()):
         raise ValueError(f'{key}: allowed: members and their values, such as {{ status = ["created"] }}')
 
 
 def _check_look_up(look_up: RestLookUp, known: Collection[str]) -> None:
-    if _PATH.fullmatch(look_up.path) is None:
-        raise ValueError(f"look_up: allowed: as its path: {_PATH_ALLOWED}")
-    named = _check_filled("look_up", look_up.path, known)
-    asked = _check_filled("look_up", dict(look_up.parameters), known)
-    _check_filled("look_up", dict(look_up.match), known)
+    if PATH.fullmatch(look_up.path) is None:
+        raise ValueError(f"look_up: allowed: as its path: {PATH_ALLOWED}")
+    named = check_filled("look_up", look_up.path, known)
+    asked = check_filled("look_up", dict(look_up.parameters), known)
+    check_filled("look_up", dict(look_up.match), known)
     if not named and not (asked and look_up.match):
         raise ValueError(
             "look_up: allowed: an argument in its path, or in its parameters with match to prove the records"
         )
     paths = [path for path in (look_up.records, look_up.id, *look_up.match) if path]
-    if not all(_DOTTED.fullmatch(path) for path in paths):
+    if not all(DOTTED.fullmatch(path) for path in paths):
         raise ValueError('look_up: allowed: as records, id and in match: dotted paths, such as "data.items"')
     if any(not 400 <= status < 500 or status in {401, 403, 429} for status in look_up.absent):
         raise ValueError("look_up: allowed: as absent: statuses from 400 to 499, but not 401, 403 and 429")

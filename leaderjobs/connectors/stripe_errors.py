@@ -31,7 +31,14 @@ from dataclasses import dataclass
 
 from leaderjobs.connectors.documents import at, parsed, table, text
 from leaderjobs.connectors.outcome import Answer
-from leaderjobs.errors import ConnectorError, FatalError, RateLimited, TransientError
+from leaderjobs.errors import (
+    ConnectorError,
+    FatalError,
+    Forbidden,
+    RateLimited,
+    TransientError,
+    Unauthenticated,
+)
 from leaderjobs.model.effect import Told, Verdict
 
 NEEDS_CUSTOMER = "needs_customer"
@@ -147,18 +154,27 @@ def unavailable(answer: Answer) -> Verdict:
     )
 
 
-def failure(path: str, answer: Answer) -> ConnectorError:
-    """The error that an answer to a read other than 2xx stands for, to be raised by the caller."""
+def failure(path: str, answer: Answer, *, stream: str = "") -> ConnectorError:
+    """The error that an answer to a read other than 2xx stands for, to be raised by the caller.
+
+    `stream` is what the read was for, where it was for one.
+    """
     error = said(answer)
     code = f"http_{answer.status}" if error is None else error.word
-    message = f"{path}: {_sentence(answer, Told.UNAVAILABLE, error)}"
+    where = f"stream {stream}: {path}" if stream else path
+    message = f"{where}: {_sentence(answer, Told.UNAVAILABLE, error)}"
     if answer.status == 429:
+        limit = _word(answer.headers.get("stripe-rate-limited-reason"))
+        message += f"; limit {limit}" if limit else ""
         return RateLimited(message, code=code, retry_after=answer.retry_after)
     if answer.status >= 500 or _advice(answer) or answer.status == 409:
         return TransientError(message, code=code, retry_after=answer.retry_after)
-    if _holds(answer, error):
-        message += "; check api_key and account against Stripe's dashboard"
-    return FatalError(message, code=code)
+    if not _holds(answer, error):
+        return FatalError(message, code=code)
+    if answer.status == 403:
+        message += f"; the key may not read {path}: allow it, and check api_key and account"
+        return Forbidden(f"{message} against Stripe's dashboard", code=code)
+    return Unauthenticated(f"{message}; check api_key and account against Stripe's dashboard", code=code)
 
 
 def _told(answer: Answer, error: StripeError | None) -> tuple[Told, bool]:

@@ -1,4 +1,4 @@
-"""Texts with `{name}` in them, filled with an operation's arguments.
+"""Texts with `{name}` in them, filled with an operation's arguments or the values of a stream's request.
 
 >>> Template("{order}-{n}").text({"order": "a/b", "n": 7})
 'a/b-7'
@@ -16,7 +16,9 @@ from decimal import Decimal
 from urllib.parse import quote
 
 Value = str | int | Decimal | bool
-_PARTS = re.compile(r"\{\{|\}\}|\{([a-z][a-z0-9_]{0,63})\}|([^{}]+)|(.)", re.DOTALL)
+_PARTS = re.compile(
+    r"\{\{|\}\}|\{([a-z][a-z0-9_]{0,63}|parent(?:\.[^{}.\s]{1,64}){1,8})\}|([^{}]+)|(.)", re.DOTALL
+)
 
 
 def written(value: object) -> str:

@@ -131,10 +131,17 @@ class Runner:
                 term.check()
                 if batch.shape is not None and batch.shape != stream:
                     stream = batch.shape
-                    self._upkeep.ensure(connector.schema, (stream,))
+                    self._fit(connector.schema, stream)
                 marker = self._commit(attempt, connector.schema, stream, batch, marker)
                 progress.committed(batch)
                 attempt.check()
+
+    def _fit(self, schema: str, stream: Stream) -> None:
+        try:
+            self._upkeep.ensure(schema, (stream,))
+        except Refused as error:
+            # The table cannot be made so, now or later; from a commit it says that the marker has moved.
+            raise ConfigError(str(error)) from None
 
     def _commit(
         self, attempt: Attempt, schema: str, stream: Stream, batch: Batch, before: Marker | None

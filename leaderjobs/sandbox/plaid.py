@@ -223,6 +223,8 @@ class PlaidSandbox(Sandbox):
             self._asked[item.id, cursor, item.head] += 1
         if FaultKind.DUPLICATE_ID in faults and page.added:
             page.added.insert(0, page.added[0].replace(b'"PURCHASE ', b'"OUTDATED '))
+        if FaultKind.EMPTY_PAGE in faults:
+            return page_json(item, Page(), item.seal(position, again=True), more=True)
         if FaultKind.EQUAL_CURSORS in faults:
             return page_json(item, page, cursor or item.seal(position), more=True)
         return page_json(item, page, item.seal(following), more=more)

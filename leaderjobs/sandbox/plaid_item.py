@@ -124,9 +124,12 @@ class Item:
         page.end = at
         return page
 
-    def seal(self, position: Position) -> str:
-        """A cursor: opaque, and of no use for another Item or after a change by hand."""
-        text = f"{position.first}.{position.at}.{position.head}".encode()
+    def seal(self, position: Position, *, again: bool = False) -> str:
+        """A cursor: opaque, and of no use for another Item or after a change by hand.
+
+        `again`: the same position, and another cursor.
+        """
+        text = f"{position.first}.{position.at}.{position.head}{'.' * again}".encode()
         return base64.b64encode(self._tag(text) + text).decode()
 
     def unseal(self, cursor: str) -> Position | None:
@@ -138,7 +141,7 @@ class Item:
         tag, text = raw[:_SEAL_BYTES], raw[_SEAL_BYTES:]
         if not hmac.compare_digest(tag, self._tag(text)):
             return None
-        first, at, head = map(int, text.split(b"."))
+        first, at, head = map(int, text.rstrip(b".").split(b"."))
         return Position(first, at, head)
 
     def _tag(self, text: bytes) -> bytes:

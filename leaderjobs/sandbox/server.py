@@ -9,7 +9,7 @@ import struct
 import sys
 import threading
 from abc import ABC, abstractmethod
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Mapping
 from datetime import timedelta
 from email.message import Message
@@ -27,8 +27,10 @@ CONTROL = "/_sandbox/"
 MOST_REQUEST_BYTES = 1024 * 1024
 MOST_HUGE_BYTES = 1024 * 1024 * 1024
 MOST_HANG = timedelta(minutes=10)
+MOST_RECORDED = 1000
+MOST_RECORDED_BYTES = 64 * 1024
 _IDLE_SECONDS = 120
-_POLL_SECONDS = 0.05
+_POLL_SECONDS = 0.01
 _HTML = b"<!doctype html><title>Sorry</title><h1>We will be right back</h1>"
 
 
@@ -46,6 +48,7 @@ class Sandbox(ABC):
         self._lock = threading.Lock()
         self._requests: Counter[str] = Counter()
         self._received = 0
+        self._record: deque[Request] = deque(maxlen=MOST_RECORDED)
         self._server = _Server(port, self)
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": _POLL_SECONDS}, name="sandbox"
@@ -94,7 +97,15 @@ class Sandbox(ABC):
         with self._lock:
             self._received += 1
             self._requests[self.counted_as(method, path)] += 1
-            return Request(self._received, method, path, query, headers, body)
+            request = Request(self._received, method, path, query, headers, body)
+            if len(body) <= MOST_RECORDED_BYTES:
+                self._record.append(request)
+            return request
+
+    def recorded(self) -> list[Request]:
+        """The last MOST_RECORDED requests, as they came, except for those with large bodies."""
+        with self._lock:
+            return list(self._record)
 
     def counted_as(self, _method: str, path: str) -> str:
         """The name under which `requests` counts such a request."""

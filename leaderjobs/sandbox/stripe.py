@@ -5,9 +5,13 @@ from __future__ import annotations
 import base64
 import binascii
 import contextlib
+import json
 import random
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
+from decimal import Decimal
+from email.utils import formatdate
 from typing import Any
 
 import msgspec
@@ -19,7 +23,7 @@ from leaderjobs.sandbox.faults import Fault, FaultKind
 from leaderjobs.sandbox.keyed import OTHER, KeyedSandbox, Outcome, milliseconds
 from leaderjobs.sandbox.keys import Claim, Use
 from leaderjobs.sandbox.shelf import Row
-from leaderjobs.sandbox.stripe_account import Account
+from leaderjobs.sandbox.stripe_account import EVENT_SECONDS, Account
 from leaderjobs.sandbox.stripe_calls import Call, Calls, Route
 from leaderjobs.sandbox.stripe_cards import known
 from leaderjobs.sandbox.stripe_errors import StripeError, key_error
@@ -27,8 +31,9 @@ from leaderjobs.sandbox.stripe_expand import checked, expanded
 from leaderjobs.sandbox.stripe_forms import Params, canonical, fields, nested
 from leaderjobs.sandbox.stripe_invoices import Invoices, Pay, open_invoices
 from leaderjobs.sandbox.stripe_payments import Payments
-from leaderjobs.sandbox.stripe_reads import Reads
-from leaderjobs.sandbox.stripe_shapes import API_VERSION, Json, shape
+from leaderjobs.sandbox.stripe_reads import Reads, spoil
+from leaderjobs.sandbox.stripe_seeds import Seeds
+from leaderjobs.sandbox.stripe_shapes import API_VERSION, ENCODER, Json, shape
 
 KEY_RETENTION = timedelta(hours=24)
 MOST_INVOICES = 100_000
@@ -43,9 +48,18 @@ class StripeSandbox(KeyedSandbox):
     """One Stripe account; its `book` says what was paid, whatever anybody was told."""
 
     def __init__(
-        self, *, seed: int = 0, invoices: int = 0, port: int = 0, latency: timedelta = timedelta(0)
+        self,
+        *,
+        seed: int = 0,
+        invoices: int = 0,
+        port: int = 0,
+        latency: timedelta = timedelta(0),
+        **seeds: int,
     ) -> None:
-        """So many open invoices to begin with; the seed decides their amounts, every id and the key."""
+        """So many open invoices to begin with; the seed decides their amounts, every id and the key.
+
+        `seeds` are objects that have been there for long, by what their list is called: `customers=250`.
+        """
         super().__init__(seed=seed, port=port, latency=latency, retention=KEY_RETENTION)
         self.api_key = f"sk_test_{random.Random(f'{seed}/key').getrandbits(128):032x}"
         self.search_lag = timedelta(seconds=1)
@@ -55,7 +69,53 @@ class StripeSandbox(KeyedSandbox):
         self._payments = Payments(self._account)
         self._invoices = Invoices(self._account, self._payments)
         self._calls = Calls(self._account, self._payments, self._invoices, Reads(self._account))
+        self._seeds = Seeds(seed, self._account)
+        self._asked: Counter[tuple[str, str, int]] = Counter()
+        for kind, count in seeds.items():
+            self._seeds.grow(kind, count)
         self.add_invoices(invoices)
+
+    def rows(self, kind: str) -> dict[str, dict[str, Any]]:
+        """What a list holds now, by id: what a copy must be equal to. Numbers with a point are Decimal."""
+        with self._state:
+            oldest = self._account.now() - EVENT_SECONDS if kind == "events" else 0
+            rows = [row for row in self._kinds()[kind].rows() if row.created >= oldest]
+            return {row.id: json.loads(ENCODER.encode(shape(row)), parse_float=Decimal) for row in rows}
+
+    def add(self, kind: str, count: int) -> list[str]:
+        """New objects, with their events; the ids."""
+        with self._state:
+            return self._seeds.add(kind, count)
+
+    def modify(self, kind: str, count: int) -> list[str]:
+        """Change up to so many objects, with an event each; their ids."""
+        with self._state:
+            return self._seeds.modify(kind, count)
+
+    def remove(self, kind: str, count: int) -> list[str]:
+        """Delete up to so many objects, with an event each; their ids."""
+        with self._state:
+            return self._seeds.remove(kind, count)
+
+    def cancel_subscriptions(self, count: int) -> list[str]:
+        """Cancel up to so many, which Stripe goes on to list; their ids."""
+        with self._state:
+            return self._seeds.cancel(count)
+
+    def drift(self, count: int) -> list[str]:
+        """Up to so many customers show members that nobody knew, and another type of one; their ids."""
+        with self._state:
+            return self._seeds.drift(count)
+
+    def hide(self, kind: str) -> str:
+        """A new object, without an event, that shows only once it is revealed; its id."""
+        with self._state:
+            return self._seeds.hide(kind)
+
+    def reveal(self, row_id: str) -> None:
+        """Let a hidden object show, at the place where it was made."""
+        with self._state:
+            self._seeds.reveal(row_id)
 
     def add_invoices(self, count: int) -> list[str]:
         """So many more open invoices, each with a card that pays; their ids, oldest first."""
@@ -117,6 +177,9 @@ class StripeSandbox(KeyedSandbox):
         return {
             **super().changes(),
             "invoices": lambda value: self.add_invoices(_count(value)),
+            "add": lambda value: self._each(self.add, value),
+            "modify": lambda value: self._each(self.modify, value),
+            "remove": lambda value: self._each(self.remove, value),
             "search_lag_ms": self._set_search_lag,
             "busy_ms": self._set_busy,
             "pay_by_other": lambda value: self.pay_by_other(_text(value)),
@@ -125,12 +188,16 @@ class StripeSandbox(KeyedSandbox):
         }
 
     def state(self) -> dict[str, Any]:
-        """Counts of what was asked, of what there is, and of what the book says."""
+        """Counts of what was asked, of what there is, and of what the book says.
+
+        `pages_asked_twice` counts answers with rows that had been given before, when nothing had changed.
+        """
         with self._state:
             account = self._account
             statuses = [invoice.status for invoice in account.invoices.rows()]
             return {
                 "requests": self.requests(),
+                "pages_asked_twice": sum(count - 1 for count in self._asked.values()),
                 "faults_struck": self.faults.struck(),
                 "replays": self._replays,
                 "keys": len(self._kept),
@@ -145,7 +212,7 @@ class StripeSandbox(KeyedSandbox):
         """Every object by kind, newest first."""
         with self._state:
             shown = {noun: [shape(row) for row in shelf.rows()] for noun, shelf in self._kinds().items()}
-        return msgspec.json.encode(shown)
+        return ENCODER.encode(shown)
 
     def counted_as(self, method: str, path: str) -> str:
         """The endpoint, without the ids."""
@@ -206,6 +273,7 @@ class StripeSandbox(KeyedSandbox):
         headers = {
             "Request-Id": own,
             "Stripe-Version": request.headers.get("Stripe-Version", API_VERSION),
+            "Date": formatdate(self._account.now(), usegmt=True),
         }
         account = request.headers.get("Stripe-Account")
         if account:
@@ -233,13 +301,15 @@ class StripeSandbox(KeyedSandbox):
                 before = self._account.changes
                 try:
                     shown = self._run(route, call)
+                    if route.paged and shown.get("data"):
+                        self._asked[request.path, canonical(request.query, b""), before] += 1
                 finally:
                     after = self._account.changes
         except StripeError as error:
             return Outcome(_reply(error), acted=after != before, began=error.began)
-        if FaultKind.DUPLICATE_ID in {fault.kind for fault in faults} and shown.get("data"):
-            shown["data"].insert(0, shown["data"][0])
-        return Outcome(Reply(200, msgspec.json.encode(shown)), acted=after != before)
+        if route.paged and shown.get("data"):
+            spoil(shown, call.params, frozenset(fault.kind for fault in faults))
+        return Outcome(Reply(200, ENCODER.encode(shown)), acted=after != before)
 
     def _run(self, route: Route, call: Call) -> Json:
         """What is answered, with what is to be expanded."""
@@ -273,6 +343,12 @@ class StripeSandbox(KeyedSandbox):
 
     def _kinds(self) -> dict[str, Any]:
         return {shelf.path.rpartition("/")[2]: shelf for shelf in self._account.shelves.values()}
+
+    def _each(self, do: Callable[[str, int], list[str]], wanted: object) -> dict[str, int]:
+        """So many of each kind; how many there were."""
+        if not isinstance(wanted, dict):
+            raise ValueError(f"{wanted!r}: allowed: numbers by kind")  # noqa: TRY004 - told to a client
+        return {kind: len(do(kind, _count(count))) for kind, count in wanted.items()}
 
     def _set_search_lag(self, value: object) -> None:
         self.search_lag = milliseconds(value, "search_lag_ms")

@@ -21,9 +21,19 @@ from leaderjobs.sandbox.stripe_objects import (
     InvoiceItem,
     InvoicePayment,
     Refund,
+    Thing,
 )
 
 EVENT_SECONDS = 30 * 24 * 3600
+THINGS = {
+    "prod": "product",
+    "price": "price",
+    "sub": "subscription",
+    "po": "payout",
+    "du": "dispute",
+    "txn": "balance_transaction",
+}
+"""Kinds of objects that nothing here acts on, by the prefix of their ids."""
 _ALPHABET = string.digits + string.ascii_letters
 
 
@@ -45,6 +55,9 @@ class Account:
         self.charges: Shelf[Charge] = Shelf("/v1/charges", "charge")
         self.refunds: Shelf[Refund] = Shelf("/v1/refunds", "refund")
         self.events: Shelf[Event] = Shelf("/v1/events", "event")
+        self.things: dict[str, Shelf[Thing]] = {
+            prefix: Shelf(f"/v1/{noun}s", noun) for prefix, noun in THINGS.items()
+        }
         self.shelves: dict[str, Shelf[Any]] = {
             "cus": self.customers,
             "in": self.invoices,
@@ -53,6 +66,7 @@ class Account:
             "pi": self.intents,
             "ch": self.charges,
             "re": self.refunds,
+            **self.things,
             "evt": self.events,
         }
 

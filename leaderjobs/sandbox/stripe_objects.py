@@ -31,6 +31,8 @@ class Customer(Row, frozen=True, kw_only=True):
     description: str | None = None
     default_payment_method: str | None = None
     metadata: Mapping[str, str] = {}
+    others: Mapping[str, Any] = {}
+    """Members that nobody knew, or that are not what they were."""
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,6 +57,7 @@ class Invoice(Row, frozen=True, kw_only=True):
     description: str | None = None
     metadata: Mapping[str, str] = {}
     lines: tuple[Line, ...] = ()
+    subscription: str | None = None
     number: str | None = None
     intent: str | None = None
     payment: str | None = None
@@ -153,6 +156,13 @@ class Refund(Row, frozen=True, kw_only=True):
     payment_intent: str
     reason: str | None = None
     metadata: Mapping[str, str] = {}
+
+
+class Thing(Row, frozen=True, kw_only=True):
+    """Any other object: what it shows is all that there is of it."""
+
+    noun: str
+    members: Mapping[str, Any]
 
 
 class Event(Row, frozen=True, kw_only=True):

@@ -8,6 +8,7 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
+from leaderjobs.sandbox.faults import FaultKind
 from leaderjobs.sandbox.shelf import AnchorGoneError, R, Row, Shelf, Wanted
 from leaderjobs.sandbox.stripe_account import EVENT_SECONDS, Account
 from leaderjobs.sandbox.stripe_errors import missing, unfit
@@ -110,6 +111,21 @@ class Reads:
                 raise missing("event", anchor, parameter)
 
 
+def spoil(shown: Json, params: Params, faults: frozenset[FaultKind]) -> None:
+    """What can be wrong with a page that has rows."""
+    rows = shown["data"]
+    anchor = params.peek("starting_after", "ending_before")
+    if FaultKind.EMPTY_PAGE in faults:
+        shown.update(data=[], has_more=True)
+    if FaultKind.EQUAL_CURSORS in faults:
+        shown["has_more"] = True
+        if anchor is not None:
+            again = {**rows[0], "id": anchor}
+            rows[:] = [again, *rows] if params.peek("ending_before") else [*rows, again]
+    if FaultKind.DUPLICATE_ID in faults:
+        rows.insert(0, {**rows[0], "metadata": {"outdated": "yes"}} if "metadata" in rows[0] else rows[0])
+
+
 def _wanted(params: Params) -> Wanted:
     wanted = Wanted(
         params.integer("limit", 1, MOST_PAGE) or DEFAULT_PAGE,
@@ -183,6 +199,34 @@ def _refunds(params: Params) -> Fits:
     return _same(charge=params.text("charge"), payment_intent=params.text("payment_intent"))
 
 
+def _active(params: Params) -> Fits:
+    """Products or prices; without `active` both kinds."""
+    active = params.choice("active", ("true", "false"))
+    return lambda row: active is None or row.members["active"] is (active == "true")
+
+
+def _subscriptions(params: Params) -> Fits:
+    """Without a status all but those that are canceled."""
+    status, customer = params.text("status"), params.text("customer")
+    return lambda row: (
+        (
+            (row.members["status"] == status if status else row.members["status"] != "canceled")
+            or status == "all"
+        )
+        and customer in {None, row.members["customer"]}
+    )
+
+
+def _members(*names: str) -> Callable[[Params], Fits]:
+    """Objects whose members are these."""
+
+    def read(params: Params) -> Fits:
+        wanted = {name: value for name in names if (value := params.text(name)) is not None}
+        return lambda row: all(row.members[name] == value for name, value in wanted.items())
+
+    return read
+
+
 def _events(params: Params) -> Fits:
     one, several = params.text("type"), params.texts("types")
     params.skip("delivery_success")
@@ -219,5 +263,11 @@ _FILTERS: dict[str, Callable[[Params], Fits]] = {
     "/v1/payment_intents": _intents,
     "/v1/charges": _charges,
     "/v1/refunds": _refunds,
+    "/v1/products": _active,
+    "/v1/prices": _active,
+    "/v1/subscriptions": _subscriptions,
+    "/v1/payouts": _members("status", "destination"),
+    "/v1/disputes": _members("charge", "payment_intent"),
+    "/v1/balance_transactions": _members("currency", "payout", "source", "type"),
     "/v1/events": _events,
 }

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from leaderjobs.sandbox.shelf import Row
 from leaderjobs.sandbox.stripe_objects import (
     Charge,
@@ -21,16 +23,28 @@ from leaderjobs.sandbox.stripe_objects import (
     InvoicePayment,
     Line,
     Refund,
+    Thing,
 )
 
+_WITHOUT_MODE = frozenset({"balance_transaction"})
 API_VERSION = "2026-10-28.endive"
 Json = dict[str, Any]
+ENCODER = msgspec.json.Encoder(decimal_format="number")
+"""Every digit of a number is kept."""
 _WITHOUT = {"invoiceitem": "created", "refund": "livemode"}
 """What these two do not show, and all others do."""
 
 
 def shape(row: Row) -> Json:
     """The object, with the ids of others in place of them."""
+    if isinstance(row, Thing):
+        return {
+            "id": row.id,
+            "object": row.noun,
+            "created": row.created,
+            **({} if row.noun in _WITHOUT_MODE else {"livemode": False}),
+            **row.members,
+        }
     noun, members = _SHAPES[type(row)]
     shown = {"id": row.id, "object": noun, "created": row.created, "livemode": False, **members(row)}
     shown.pop(_WITHOUT.get(noun, ""), None)
@@ -56,6 +70,7 @@ def _customer(row: Customer) -> Json:
         "phone": None,
         "shipping": None,
         "tax_exempt": "none",
+        **row.others,
     }
 
 
@@ -82,7 +97,12 @@ def _invoice(row: Invoice) -> Json:
         "metadata": row.metadata,
         "next_payment_attempt": None,
         "number": row.number,
-        "parent": None,
+        "parent": row.subscription
+        and {
+            "type": "subscription_details",
+            "quote_details": None,
+            "subscription_details": {"metadata": {}, "subscription": row.subscription},
+        },
         "period_end": row.created,
         "period_start": row.created,
         "starting_balance": 0,
@@ -187,6 +207,7 @@ def _charge(row: Charge) -> Json:
         "amount": row.amount,
         "amount_captured": row.amount_captured,
         "amount_refunded": row.amount_refunded,
+        "balance_transaction": None,
         "captured": row.captured,
         "currency": row.currency,
         "customer": row.customer,
@@ -206,6 +227,7 @@ def _charge(row: Charge) -> Json:
 def _refund(row: Refund) -> Json:
     return {
         "amount": row.amount,
+        "balance_transaction": None,
         "charge": row.charge,
         "currency": row.currency,
         "metadata": row.metadata,

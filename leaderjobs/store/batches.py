@@ -15,6 +15,7 @@ from leaderjobs.model.stream import Stream
 from leaderjobs.model.term import Term
 from leaderjobs.store import queries
 from leaderjobs.store.pool import LONGEST_STATEMENT, Database, Parameters, TermConnections, fenced, rows_of
+from leaderjobs.store.table_names import column_name
 from leaderjobs.store.text import storable_json
 
 MOST_CURSOR_BYTES = 64 * 1024
@@ -104,7 +105,7 @@ class Batches:
         self, job: Job, term: Term, schema: str, stream: Stream, batch: Batch, marker: Marker | None
     ) -> Parameters:
         expected = marker.sequence if marker else 0
-        column, value = batch.scope or (None, None)
+        column, value = (column_name(batch.scope[0]), batch.scope[1]) if batch.scope else (None, None)
         return {
             "cluster": self._cluster,
             "connection": job.connection,
@@ -118,6 +119,7 @@ class Batches:
             "ord": expected + 1 if batch.order is None else batch.order,
             "order": batch.order,
             "ordered": batch.ordered,
+            "timed": batch.ordered or batch.order is not None,
             "scope_column": column,
             "scope_value": value,
             "rows": batch.rows,

@@ -21,15 +21,18 @@ class Rows:
         self._database = database
         self._cluster = cluster
 
-    def documents(self, connector: str, stream: str, connection: str) -> Iterator[tuple[str, str]]:
+    def documents(self, schema: str, stream: str, connection: str) -> Iterator[tuple[str, str]]:
         """(id, document as JSON text) of every live row of a connection, in no order, from one snapshot."""
-        query = sql.SQL(_SQL["documents"]).format(table=sql.Identifier(connector, stream))
-        who = {"cluster": self._cluster, "connection": connection}
+        query = sql.SQL(_SQL["documents"]).format(
+            table=sql.Identifier(schema, stream),
+            cluster=sql.Literal(self._cluster),
+            connection=sql.Literal(connection),
+        )
         with (
             self._database.session() as session,
             session.transaction(),
             session.cursor(name="documents") as cursor,
         ):
             cursor.itersize = _FETCH
-            for row in cursor.execute(query, who):
+            for row in cursor.execute(query):
                 yield row["id"], row["doc"]

@@ -1,155 +1,152 @@
-"""The tables that pages land in: `<connector>.<stream>`, and a view of its live rows beside each.
+"""The tables that pages land in: `<schema>.<stream>`, and a view of its live rows beside each.
 
-A table is made from the stream's description and only ever grows: a column that a newer description adds
-is added (which rewrites the table), one that it drops stays. What a column reads never changes; a column
-with another meaning needs another name.
+A table is made from the stream's description and only ever grows, while pages land in it and people read
+it: what a newer description adds is added, what it drops stays, and streams that share a table get the union.
+What a column reads never changes; one of another type gets another name. How columns are called is told in
+`table_names`.
+
+A new table has generated columns: they can never disagree with the document. A column that comes later is
+generated too where the table is small; elsewhere that would rewrite the table and lock everybody out. So
+there it is a plain column, which a trigger keeps, and older rows are filled in steps (`fill_some`); until
+then the view computes what is missing. Grants, and views that people have changed, are left alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import LiteralString
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
 
-from psycopg import sql
-
-from leaderjobs.errors import Refused
-from leaderjobs.model.stream import Column, ColumnType, Stream
-from leaderjobs.store import queries
+from leaderjobs import clock
+from leaderjobs.backoff import Backoff
+from leaderjobs.model.stream import Stream
+from leaderjobs.store import table_changes, table_names
 from leaderjobs.store.pool import Connection, Database
+from leaderjobs.store.table_changes import IN_USE, Change
+from leaderjobs.store.table_fill import Fill
+from leaderjobs.store.table_state import Described, describe, look
 
-MOST_NAME_BYTES = 63
-"""Postgres cuts longer names in silence, and two could become one."""
-VIEW_SUFFIX = "_current"
-_OWN_SCHEMAS = frozenset({"leaderjobs", "information_schema", "public"})
-_OWN_COLUMNS = {
-    "cluster": "The leaderjobs cluster that pulled the row",
-    "connection": "The account at the third party",
-    "id": "The row's key at the third party",
-    "doc": "The row as it came",
-    "ord": "The marker sequence of the batch that wrote the row last",
-    "deleted_at": "When the row was found gone at the third party; empty while it is there",
-    "synced_at": "When the row last changed here",
-}
-_READERS: dict[ColumnType, str] = {
-    ColumnType.TEXT: "json_text",
-    ColumnType.NUMERIC: "json_numeric",
-    ColumnType.BOOLEAN: "json_boolean",
-    ColumnType.DATE: "json_date",
-    ColumnType.TIMESTAMP: "json_timestamptz",
-}
-_SQL = queries.load("tables")
+MOST_PATIENCE = timedelta(seconds=4)
+"""How long `ensure` tries in all to change tables that are in use: whoever calls it wants to lead."""
+_BACKOFF = Backoff(first=timedelta(milliseconds=100), most=timedelta(seconds=1))
 
 
 class Tables:
-    """Makes destination tables. Any thread, any number of processes."""
+    """Makes destination tables and keeps them up with their streams. Any thread, any number of processes."""
 
     def __init__(self, database: Database) -> None:
         """Nothing is asked before the first call."""
         self._database = database
+        self._fill = Fill(database)
+        self._filling = threading.Lock()
 
-    def ensure(self, connector: str, streams: Sequence[Stream]) -> None:
-        """Make the tables and views of a connector, or add the columns they lack; nothing when all is there.
+    def ensure(self, schema: str, streams: Sequence[Stream]) -> bool:
+        """Make the tables and views that are not there, and add what others lack; within seconds.
 
+        One question and nothing more when all is there. False when something is left to `fill_some`, and
+        pages can land all the same: older rows to fill, an index to build, a table that stayed in use.
         Refused when a name cannot be used; StoreError when the user may not create what is missing.
         """
-        for stream in streams:
-            _check_names(connector, stream)
+        merged = _merged(schema, streams)
         with self._database.session() as connection:
-            lacking = [stream for stream in streams if _lacks(connection, connector, stream)]
-            if not lacking:
-                return
-            with connection.transaction():
-                connection.execute(_SQL["bound"])
-                connection.execute(_SQL["lock"])
-                found = connection.execute(_SQL["schema_exists"], {"schema": connector}).fetchone()
-                if not (found and found["found"]):
-                    connection.execute(_format("create_schema", schema=sql.Identifier(connector)))
-                for stream in lacking:
-                    _make(connection, connector, stream)
+            there = _look(connection, schema, merged)
+            if any(not each.table.exists for each in there):
+                table_changes.create(connection, schema, [each.stream for each in there])
+                there = _look(connection, schema, merged)
+            lacking = [each.stream for each in there if table_changes.lacking(each)]
+            if lacking:
+                _change(connection, schema, lacking)
+                there = _look(connection, schema, merged)
+        return not any(_left(each) for each in there)
+
+    def pending(self, schema: str, streams: Sequence[Stream]) -> list[str]:
+        """What is left to `fill_some`, one line each, for people; empty when the tables are as described."""
+        merged = _merged(schema, streams)
+        with self._database.session() as connection:
+            there = _look(connection, schema, merged)
+        return [f"{schema}.{each.table.name}: {what}" for each in there for what in _left(each)]
+
+    def fill_some(self, schema: str, streams: Sequence[Stream]) -> bool:
+        """Do one step of what is pending: call it again at once while it is True, and after a while when not.
+
+        A step takes a fraction of a second, but for the building of an index, which takes what it takes and
+        ends when `interrupt` is called. Pages land meanwhile, other members may do the same, and whoever is
+        killed has lost nothing: the next step goes on after the last one that was committed. False when
+        nothing is pending, somebody else is at it, or a table stays in use.
+        """
+        merged = _merged(schema, streams)
+        if not self._filling.acquire(blocking=False):
+            return False
+        try:
+            with self._database.session() as connection:
+                there = _look(connection, schema, merged)
+                if any(self._some(connection, each) for each in there):
+                    return True
+            return any(self._fill.build_index(each) for each in there if each.unindexed)
+        finally:
+            self._filling.release()
+
+    def interrupt(self) -> None:
+        """End a step that takes long, the building of an index, so that `fill_some` returns; any thread."""
+        self._fill.interrupt()
+
+    def _some(self, connection: Connection, described: Described) -> bool:
+        """One step for one table; whether there was anything to do, and it could be done."""
+        table = described.table
+        if not table.exists:
+            return False
+        changes = table_changes.lacking(described)
+        if changes:
+            return _tried(connection, described.schema, described.stream, changes[:1])
+        return bool(table.unfilled) and self._fill.step(connection, described.schema, table)
 
 
-def _make(connection: Connection, schema: str, stream: Stream) -> None:
-    table = sql.Identifier(schema, stream.name)
-    view = sql.Identifier(schema, stream.name + VIEW_SUFFIX)
-    connection.execute(_format("create_table", table=table))
-    there = _columns(connection, schema, stream.name)
-    for column in stream.columns:
-        if column.name not in there:
-            connection.execute(_add_column(table, column))
-        if column.indexed:
-            name = f"{stream.name}_{column.name}"[: MOST_NAME_BYTES - 4] + "_idx"
-            connection.execute(
-                _format(
-                    "create_index",
-                    index=sql.Identifier(name),
-                    table=table,
-                    column=sql.Identifier(column.name),
-                )
-            )
-    generated = [name for name, made in _columns(connection, schema, stream.name).items() if made]
-    # In the table's own order: a view can be replaced only by one that adds columns at its end.
-    listed = sql.SQL("").join(sql.SQL(", {}").format(sql.Identifier(name)) for name in generated)
-    connection.execute(_format("create_view", view=view, table=table, columns=listed))
-    connection.execute(_format("comment_table", table=table, comment=sql.Literal(stream.comment)))
-    connection.execute(
-        _format("comment_view", view=view, comment=sql.Literal(f"{stream.comment}: live rows"))
-    )
-    comments = {
-        **_OWN_COLUMNS,
-        **{column.name: column.comment for column in stream.columns if column.comment},
-    }
-    for name, comment in comments.items():
-        connection.execute(
-            _format("comment_column", table=table, column=sql.Identifier(name), comment=sql.Literal(comment))
-        )
+def _merged(schema: str, streams: Sequence[Stream]) -> dict[str, Stream]:
+    """By the names of their tables; streams that share one have its columns in common."""
+    found: dict[str, Stream] = {}
+    for stream in streams:
+        other = found.get(stream.name)
+        found[stream.name] = replace(other, columns=other.columns + stream.columns) if other else stream
+    table_names.check(schema, list(found))
+    return found
 
 
-def _add_column(table: sql.Identifier, column: Column) -> sql.Composed:
-    reader = _READERS[column.type]
-    if column.indexed and column.type is ColumnType.TEXT:
-        reader = "json_short_text"
-    arguments = sql.SQL(", ").join([sql.Identifier("doc"), *(sql.Literal(step) for step in column.path)])
-    return _format(
-        "add_column",
-        table=table,
-        column=sql.Identifier(column.name),
-        type=sql.Identifier("pg_catalog", "bool" if column.type is ColumnType.BOOLEAN else column.type.value),
-        reader=sql.Identifier("leaderjobs", reader),
-        arguments=arguments,
-    )
+def _look(connection: Connection, schema: str, merged: Mapping[str, Stream]) -> list[Described]:
+    there = look(connection, schema, list(merged))
+    return [describe(schema, stream, there[name]) for name, stream in merged.items()]
 
 
-def _format(template: str, **parts: sql.Composable) -> sql.Composed:
-    text: LiteralString = _SQL[template]
-    return sql.SQL(text).format(**parts)
+def _change(connection: Connection, schema: str, streams: Sequence[Stream]) -> None:
+    """Add what tables lack, as far as they are not in use for long."""
+    deadline = clock.elapsed() + MOST_PATIENCE.total_seconds()
+    waiting, attempt, pause = list(streams), 0, threading.Event()
+    while waiting and clock.elapsed() < deadline:
+        if attempt:
+            pause.wait(_BACKOFF.delay(attempt).total_seconds())
+        attempt += 1
+        waiting = [
+            stream
+            for stream in waiting
+            if clock.elapsed() >= deadline or not _tried(connection, schema, stream, list(Change))
+        ]
 
 
-def _lacks(connection: Connection, schema: str, stream: Stream) -> bool:
-    there = _columns(connection, schema, stream.name)
-    return (
-        not there
-        or not _columns(connection, schema, stream.name + VIEW_SUFFIX)
-        or any(column.name not in there for column in stream.columns)
-    )
+def _tried(connection: Connection, schema: str, stream: Stream, changes: Sequence[Change]) -> bool:
+    """Make the changes one after the other; False when the table stayed in use."""
+    try:
+        for change in changes:
+            table_changes.apply(connection, schema, stream, change)
+    except IN_USE:
+        return False
+    return True
 
 
-def _columns(connection: Connection, schema: str, name: str) -> dict[str, bool]:
-    """Names of a table's columns in their order, and whether each is generated; empty where there is none."""
-    cursor = connection.execute(_SQL["columns"], {"schema": schema, "name": name})
-    return {row["name"]: row["generated"] for row in cursor}
-
-
-def _check_names(connector: str, stream: Stream) -> None:
-    names = [connector, stream.name, stream.name + VIEW_SUFFIX, *(column.name for column in stream.columns)]
-    for name in names:
-        if not name or "\0" in name or len(name.encode("utf-8", "replace")) > MOST_NAME_BYTES:
-            raise Refused(
-                f"{name[:MOST_NAME_BYTES]!r} cannot name a table or column: 1 to {MOST_NAME_BYTES} bytes"
-            )
-    if connector in _OWN_SCHEMAS or connector.startswith("pg_"):
-        raise Refused(f"connector {connector} cannot have the schema of that name; it is taken")
-    own = [column.name for column in stream.columns if column.name in _OWN_COLUMNS]
-    if own:
-        raise Refused(
-            f"column {own[0]} of {connector}.{stream.name} has the name of one of our own; choose another"
-        )
+def _left(described: Described) -> list[str]:
+    if not described.table.exists:
+        return ["to be made"]
+    return [
+        *(change.value for change in table_changes.lacking(described)),
+        *(f"column {column.name} to fill" for column in described.table.unfilled),
+        *(f"index on {column.name} to build" for column in described.unindexed),
+    ]

@@ -13,7 +13,12 @@ _ESCAPE = re.compile(
     rb"|\\.",  # any other escape, so that \\u0000 is read as a backslash and five letters
     re.DOTALL,
 )
-_SUSPECT = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
+# Finds only what has to be mended, and an escaped backslash before `ud`, which looks like it: a page with one
+# emoji has whole pairs, and mending such a page in vain would cost a call for each of its escapes.
+_SUSPECT = re.compile(
+    rb"\\(?:u(?:0000|[dD](?:[89abAB](?!..\\u[dD][c-fC-F])|[c-fC-F](?<!\\u[dD][89abAB]..\\u[dD].)))|\\u[dD])",
+    re.DOTALL,
+)
 _REPLACEMENT = rb"\ufffd"
 _LENGTH_OF_ONE = 6
 """Bytes of one \\uXXXX escape: a match of this length is one to replace, a pair is twice as long."""

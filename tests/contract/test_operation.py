@@ -22,6 +22,7 @@ from leaderjobs.connectors.pacing import Paces
 from leaderjobs.errors import ConfigError, Interrupted, LeadershipLost, TransientError
 from leaderjobs.model.effect import MOST_BUSINESS_KEY_CHARS, EffectState, Request, Told, Verdict
 from leaderjobs.sandbox.faults import Fault, FaultKind
+from tests.contract.official import Description
 from tests.contract.operations import CASES, ORDER, Rig
 from tests.support import free_port
 from tests.unit.connectors.ledger import Ledger, planned
@@ -31,6 +32,9 @@ from tests.unit.connectors.ledger import Ledger, planned
 def rig(request: pytest.FixtureRequest) -> Iterator[Rig]:
     with request.param.sandbox() as sandbox:
         yield Rig(request.param, sandbox)
+    if request.param.connector == "stripe":
+        official = Description.load("stripe")
+        assert [complaint for got in sandbox.recorded() for complaint in official.complaints(got)] == []
 
 
 @pytest.fixture
@@ -216,5 +220,5 @@ def test_close_cuts_off_what_is_out_and_lets_nothing_more_out(rig: Rig) -> None:
 
 
 def test_a_connection_without_operations_says_so() -> None:
-    with pytest.raises(ConfigError, match="allowed: plaid, rest, stripe"):
+    with pytest.raises(ConfigError, match="allowed: google_analytics, plaid, rest, singer, stripe"):
         registry.make("nobody", "shop", ORDER, Paces())

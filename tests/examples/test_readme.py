@@ -29,20 +29,39 @@ README = ROOT / "README.md"
 CONNECTORS = ROOT / "docs/connectors.md"
 TEXT = README.read_text()
 CONNECTORS_TEXT = CONNECTORS.read_text()
-DOCUMENTS = [README, CONNECTORS, *sorted(ROOT.glob("examples/*/README.md")), *sorted(ROOT.glob("compose/README.md"))]
+DOCUMENTS = [
+    README,
+    CONNECTORS,
+    *sorted(ROOT.glob("examples/*/README.md")),
+    *sorted(ROOT.glob("compose/README.md")),
+]
 CONNECTIONS = {
     "plaid": {"connector": '"plaid"', "client_id": '"a"', "secret": '"b"', "access_token": '"c"'},
     "stripe": {"connector": '"stripe"', "api_key": '"k"'},
+    "youtube": {"connector": '"youtube"', "api_key": '"k"', "channels": '["@name"]'},
+    "google_analytics": {
+        "connector": '"google_analytics"',
+        "service_account": '"a"',
+        "property": '"1"',
+        "start_date": '"2026-01-31"',
+        "reports": '{ traffic = { metrics = ["sessions"] } }',
+    },
+    "singer": {"connector": '"singer"', "command": '"/opt/tap"', "streams": '["orders"]'},
     "rest": {"connector": '"rest"', "base_url": '"https://api.example.com"'},
 }
 """A connection of each connector, each with a table of its own."""
 MINIMAL = {"cluster": {}, "connections.NAME": CONNECTIONS["plaid"], "syncs.NAME": {"connection": '"NAME"'}}
 TABLES = ["cluster", "syncs.NAME", *CONNECTIONS]
 BAD = {
-    "timeout": '"0s"',
+    **dict.fromkeys(("timeout", "refresh_every"), '"0s"'),
+    "look_back": '"366d"',
+    "quota_reserve": "-1",
+    "channels": '["x"]',
+    "rest.schema": '"public"',
     **dict.fromkeys(
-        ("coordinator", "database", "base_url", "connector", "connection", "account", "check_path"), '"x"'
+        ("coordinator", "database", "connector", "connection", "account", "check_path", "token_uri"), '"x"'
     ),
+    **dict.fromkeys(("base_url", "analytics_base_url"), '"x"'),
 }
 """Values that get the most telling refusal; 0 does for every other key."""
 
@@ -87,9 +106,12 @@ def written(value: object) -> str:
     """A default as the file would have it."""
     match value:
         case timedelta():
-            return f'"{value.total_seconds():g}s"'
+            days, rest = divmod(value, timedelta(days=1))
+            return f'"{days}d"' if days and not rest else f'"{value.total_seconds():g}s"'
         case Rate(count=count, per=per):
             return f'"{count}/{ {1: "s", 60: "min", 3600: "h"}[int(per.total_seconds())] }"'
+        case bool():
+            return str(value).lower()
         case str():
             return f'"{value}"'
         case _:
@@ -140,7 +162,8 @@ def test_every_key_of_a_table_inside_a_connection_is_described(connector: str) -
     after = CONNECTORS_TEXT.split(f'\n`[connections.NAME]` with `connector = "{connector}"`', 1)[1]
     section = after.split("\n## ", 1)[0]
     inside = {each.key.rsplit(".", 1)[-1] for each in config.described(registry.settings_type(connector))}
-    assert {key for key in inside if f"`{key}`" not in section} == set()
+    code = " ".join(re.findall(r"`[^`]+`", section))
+    assert {key for key in inside if not re.search(rf"\b{key}\b", code)} == set()
 
 
 def test_every_key_of_a_declared_operation_is_described() -> None:
@@ -154,7 +177,7 @@ def test_reference_tells_what_is_allowed_in_the_programs_own_words(
     tmp_path: Path, section: str, key: str
 ) -> None:
     with pytest.raises(ConfigError) as refused:
-        load(tmp_path, section, **{key: BAD.get(key, "0")})
+        load(tmp_path, section, **{key: BAD.get(f"{section}.{key}", BAD.get(key, "0"))})
 
     allowed = str(refused.value).rpartition(": allowed: ")[2]
     documented = next(row.allowed for row in rows(section) if row.key == key)
@@ -171,16 +194,19 @@ def test_reference_tells_the_defaults(tmp_path: Path, section: str) -> None:
         holder = settings.cluster
     elif section == "syncs.NAME":
         holder = settings.syncs["NAME"]
-    required = {"connector", "connection", "client_id", "secret", "access_token", "api_key"}
-    if section == "rest":
-        required.add("base_url")
+    required = {"connector", "connection"} | {
+        field.key for field in fields_of(type(holder)) if field.required and field.key != "name"
+    }
+    given = CONNECTIONS.get(section, {})
     for key, default, *_ in rows(section):
         if key in required:
             assert default == "required"
-        elif key == "streams":
+        elif key in given:
+            assert default != "required"
+        elif key == "streams" and section == "syncs.NAME":
             assert default == "all of the connector's"
         elif getattr(holder, key) is None:
-            assert default.startswith("none: ")
+            assert default.startswith("none")
         else:
             assert default == f"`{written(getattr(holder, key))}`"
 

@@ -16,6 +16,7 @@ from leaderjobs.connectors.outcome import Answer
 from leaderjobs.connectors.plaid import (
     PlaidConnector,
 )
+from leaderjobs.connectors.plaid_streams import ACCOUNTS, TRANSACTIONS
 from leaderjobs.errors import FatalError, NeedsUser
 from leaderjobs.model.batch import Landing
 from leaderjobs.sandbox.plaid import PlaidSandbox
@@ -40,7 +41,7 @@ def connector(sandbox: PlaidSandbox, **options: Any) -> Iterator[PlaidConnector]
 
 
 def table(stream: str = "transactions") -> Table:
-    return Table("transaction_id" if stream == "transactions" else "account_id")
+    return Table(TRANSACTIONS if stream == "transactions" else ACCOUNTS)
 
 
 def test_accounts_are_one_page_that_replaces_all(sandbox: PlaidSandbox) -> None:

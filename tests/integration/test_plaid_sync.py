@@ -14,14 +14,15 @@ import pytest
 
 from leaderjobs.connectors import plaid as module
 from leaderjobs.connectors.outcome import NO_ANSWER, NOT_SENT
+from leaderjobs.connectors.patience import MOST_UNANSWERED
 from leaderjobs.connectors.plaid import (
     MOST_RESTARTS,
-    MOST_UNANSWERED,
     SYNC_PATH,
     Place,
     PlaidConnector,
 )
 from leaderjobs.connectors.plaid_errors import MUTATION, NOT_READY
+from leaderjobs.connectors.plaid_streams import TRANSACTIONS
 from leaderjobs.errors import FatalError, NeedsUser, RateLimited, TransientError
 from leaderjobs.model.batch import Batch, Landing
 from leaderjobs.sandbox.faults import Fault, FaultKind
@@ -49,7 +50,7 @@ def connector(sandbox: PlaidSandbox, **options: Any) -> Iterator[PlaidConnector]
 
 
 def table() -> Table:
-    return Table("transaction_id")
+    return Table(TRANSACTIONS)
 
 
 def test_an_update_is_staged_page_by_page_and_applied_with_its_last(sandbox: PlaidSandbox) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from leaderjobs.connectors.pacing import Paces
 from leaderjobs.connectors.rest import RestConnector
 from leaderjobs.connectors.rest_settings import RestOperationSettings, RestSettings
 from leaderjobs.model.effect import EffectState, Told
@@ -36,7 +37,7 @@ def orders(sandbox: OrdersSandbox, token: str = "", **changed: Any) -> Iterator[
     declared: RestOperationSettings = msgspec.structs.replace(ORDER, **changed)
     headers = {"Authorization": Secret(literal=f"Bearer {token or sandbox.token}")}
     made = RestConnector(
-        "shop", RestSettings(base_url=sandbox.url, headers=headers), {"create_order": declared}
+        "shop", RestSettings(base_url=sandbox.url, headers=headers), Paces(), {"create_order": declared}
     )
     try:
         yield made

@@ -113,6 +113,15 @@ ALTER TABLE leaderjobs.stages
     ADD COLUMN ord bigint,
     ADD COLUMN ordered boolean NOT NULL DEFAULT false;
 
+-- Half the WAL of a staged update, where this Postgres has lz4; without it a page stays as it is.
+DO $$
+BEGIN
+    IF 'lz4' = ANY (SELECT unnest(enumvals) FROM pg_settings WHERE name = 'default_toast_compression') THEN
+        ALTER TABLE leaderjobs.stages ALTER COLUMN body SET STORAGE EXTENDED, ALTER COLUMN body SET COMPRESSION lz4;
+    END IF;
+END
+$$;
+
 CREATE FUNCTION leaderjobs.drop_pile(in_cluster text, in_connection text, in_pile text) RETURNS void
 LANGUAGE sql VOLATILE
 BEGIN ATOMIC
@@ -154,9 +163,15 @@ END;
 -- fast as executemany or a temporary table. The ids are sorted, so two landings lock rows in the same order.
 -- The body stands in it once, behind OFFSET 0: the planner copies a parameter wherever it moves it, and a page
 -- is 700 kB (3 ms of 18 ms a page).
+-- A row that is there already, byte for byte, is left out before INSERT, which would compute its columns, search the
+-- index and lock it (a third of the time of a re-load, and all of its WAL): safe, because whoever lands pages of this
+-- stream holds its marker's row. A scalar subquery, which the planner cannot turn into a join over the whole table; after
+-- DISTINCT ON, or an older twin in the page would win; record_image_eq, because jsonb's = walks both documents.
+-- With order keys of the provider's own (`in_timed`) a row that is the same in a newer version takes that version's
+-- key, or one in between that comes late would take its place.
 CREATE FUNCTION leaderjobs.land(
     in_schema text, in_table text, in_keys text[], in_cluster text, in_connection text, in_ord bigint,
-    in_ordered boolean, body jsonb, upserts text[], deletes text
+    in_timed boolean, in_ordered boolean, body jsonb, upserts text[], deletes text
 ) RETURNS void
 LANGUAGE plpgsql VOLATILE
 AS $$
@@ -166,22 +181,37 @@ DECLARE
 BEGIN
     EXECUTE format($sql$
         INSERT INTO %I.%I AS t (cluster, connection, id, doc, ord, deleted_at, synced_at)
-        SELECT DISTINCT ON (r.id) $1, $2, r.id, r.doc, r.ord, NULL, now()
+        SELECT $1, $2, n.id, n.doc, n.ord, NULL, now()
         FROM (
-            SELECT %s COLLATE "C" AS id, e.doc, %s AS ord, p.nr AS member, e.nr AS place
+            SELECT DISTINCT ON (r.id) r.id, r.doc, r.ord
             FROM (
-                SELECT m.nr, leaderjobs.rows_of($6, m.name, $5) AS docs,
-                       CASE WHEN $8 THEN leaderjobs.rows_of($6, m.name || '_orders', $5) END AS orders
-                FROM unnest($7) WITH ORDINALITY AS m (name, nr)
-                OFFSET 0
-            ) p, jsonb_array_elements(p.docs) WITH ORDINALITY AS e (doc, nr)
-        ) r
-        ORDER BY r.id, %s r.member DESC, r.place DESC
+                SELECT %s COLLATE "C" AS id, e.doc, %s AS ord, p.nr AS member, e.nr AS place
+                FROM (
+                    SELECT m.nr, leaderjobs.rows_of($6, m.name, $5) AS docs,
+                           CASE WHEN $8 THEN leaderjobs.rows_of($6, m.name || '_orders', $5) END AS orders
+                    FROM unnest($7) WITH ORDINALITY AS m (name, nr)
+                    OFFSET 0
+                ) p, jsonb_array_elements(p.docs) WITH ORDINALITY AS e (doc, nr)
+            ) r
+            ORDER BY r.id, %s r.member DESC, r.place DESC
+        ) n
+        WHERE (
+            SELECT t.deleted_at IS NULL %s AND record_image_eq(ROW (t.doc), ROW (n.doc))
+            FROM %I.%I t WHERE t.cluster = $1 AND t.connection = $2 AND t.id = n.id
+        ) IS NOT TRUE
         ON CONFLICT (cluster, connection, id) DO UPDATE
-        SET doc = excluded.doc, ord = excluded.ord, deleted_at = NULL, synced_at = excluded.synced_at
-        WHERE t.ord <= excluded.ord AND (t.doc IS DISTINCT FROM excluded.doc OR t.deleted_at IS NOT NULL)
+        SET doc = excluded.doc, ord = excluded.ord, deleted_at = NULL, synced_at = %s
+        WHERE t.ord <= excluded.ord AND (%s t.doc IS DISTINCT FROM excluded.doc OR t.deleted_at IS NOT NULL)
     $sql$, in_schema, in_table, leaderjobs.id_expression(in_keys), ord_expression,
-        CASE WHEN in_ordered THEN 'r.ord DESC,' ELSE '' END)
+        CASE WHEN in_ordered THEN 'r.ord DESC,' ELSE '' END,
+        CASE WHEN in_timed THEN 'AND t.ord >= n.ord' ELSE '' END,
+        in_schema, in_table,
+        CASE
+            WHEN in_timed THEN 'CASE WHEN t.doc IS DISTINCT FROM excluded.doc OR t.deleted_at IS NOT NULL'
+                || ' THEN excluded.synced_at ELSE t.synced_at END'
+            ELSE 'excluded.synced_at'
+        END,
+        CASE WHEN in_timed THEN 't.ord < excluded.ord OR' ELSE '' END)
     USING in_cluster, in_connection, in_ord, in_keys, label, body, upserts, in_ordered;
     IF deletes IS NOT NULL THEN
         PERFORM leaderjobs.land_deletions(in_schema, in_table, in_keys, in_cluster, in_connection, in_ord,
@@ -313,13 +343,14 @@ DECLARE
     staged record;
 BEGIN
     FOR staged IN
-        SELECT s.page, s.body, s.upserts, s.deletes, coalesce(s.ord, s.page) AS ord, s.ordered
+        SELECT s.page, s.body, s.upserts, s.deletes, coalesce(s.ord, s.page) AS ord, s.ordered,
+               s.ordered OR s.ord IS NOT NULL AS timed
         FROM leaderjobs.stages s
         WHERE s.cluster = in_cluster AND s.connection = in_connection AND s.pile = in_pile
         ORDER BY s.page
     LOOP
         PERFORM leaderjobs.land(in_schema, in_table, in_keys, in_cluster, in_connection, staged.ord,
-                                staged.ordered, staged.body, staged.upserts, staged.deletes);
+                                staged.timed, staged.ordered, staged.body, staged.upserts, staged.deletes);
         IF meeting THEN
             PERFORM leaderjobs.meet(in_keys, in_cluster, in_connection, in_pile, in_schema || '.' || in_table,
                                     staged.body, staged.upserts);

@@ -6,8 +6,8 @@ SELECT * FROM leaderjobs.advance(
 -- name: land
 -- The page's rows and deletions, straight into the table.
 SELECT leaderjobs.land(
-    %(schema)s, %(stream)s, %(keys)s, %(cluster)s, %(connection)s, %(ord)s, %(ordered)s, %(body)s, %(upserts)s,
-    %(deletes)s);
+    %(schema)s, %(stream)s, %(keys)s, %(cluster)s, %(connection)s, %(ord)s, %(timed)s, %(ordered)s, %(body)s,
+    %(upserts)s, %(deletes)s);
 
 -- name: retire
 -- The page was the whole stream, or the whole scope.

@@ -24,5 +24,5 @@ SELECT leaderjobs.evict('', 0, -1),
        (SELECT max(number) FROM leaderjobs.terms WHERE cluster = '' AND partition = 0),
        (SELECT max(sequence) FROM leaderjobs.markers WHERE cluster = ''),
        (SELECT max(id) FROM leaderjobs.jobs WHERE cluster = '' AND state = 'running'),
-       (SELECT max(page) FROM leaderjobs.stages WHERE cluster = '' AND connection = '' AND stream = ''),
+       (SELECT max(page) FROM leaderjobs.stages WHERE cluster = '' AND connection = '' AND pile = ''),
        (SELECT max(until) FROM leaderjobs.holds WHERE cluster = '');

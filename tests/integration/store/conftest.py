@@ -9,10 +9,12 @@ import psycopg
 import pytest
 
 from leaderjobs.embedded.postgres import PostgresServer
+from leaderjobs.store import table_changes
 from leaderjobs.store.migrate import Migrations
 from leaderjobs.store.pool import Database
 from leaderjobs.store.tables import Tables
 from tests.integration.store.rig import CONNECTOR, STREAM, Admin, Cluster
+from tests.integration.store.tables_rig import Grown
 
 _EMPTY = """
 TRUNCATE leaderjobs.effect_sends, leaderjobs.effects, leaderjobs.terms, leaderjobs.jobs, leaderjobs.holds, leaderjobs.markers, leaderjobs.stages, leaderjobs.met, leaderjobs.quotas, shop.things
@@ -64,3 +66,16 @@ def admin(database: Database, store_url: str) -> Iterator[Admin]:
     del database
     with closing(psycopg.connect(store_url, autocommit=True)) as connection:
         yield connection
+
+
+@pytest.fixture
+def grown(cluster: Cluster, admin: Admin) -> Iterator[Grown]:
+    """A schema for tables that change, dropped afterwards."""
+    yield Grown(cluster, admin)
+    admin.execute("DROP SCHEMA IF EXISTS grown CASCADE; DELETE FROM leaderjobs.columns")
+
+
+@pytest.fixture
+def online(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No table is small enough to be rewritten."""
+    monkeypatch.setattr(table_changes, "MOST_REWRITTEN_BYTES", -1)

@@ -1,3 +1,10 @@
+column columns.filled boolean not null default false
+column columns.name text not null
+column columns.namespace text not null
+column columns.passed text[]
+column columns.path text[] not null
+column columns.reader text not null
+column columns.relation text not null
 column effect_sends.basis text not null
 column effect_sends.code text not null default ''::text
 column effect_sends.effect uuid not null
@@ -47,17 +54,20 @@ column holds.cluster text not null
 column holds.code text not null
 column holds.connection text not null
 column holds.message text not null
+column holds.person boolean not null default true
 column holds.since timestamp with time zone not null default now()
 column holds.until timestamp with time zone not null
 column installation.id uuid not null default gen_random_uuid()
 column installation.one boolean not null default true
 column jobs.attempt integer not null default 0
+column jobs.begun text[] not null default '{}'::text[]
 column jobs.cluster text not null
 column jobs.connection text not null
 column jobs.created_at timestamp with time zone not null default now()
 column jobs.effect uuid
 column jobs.error text
 column jobs.finished_at timestamp with time zone
+column jobs.full_pull boolean not null default false
 column jobs.id bigint not null
 column jobs.key text
 column jobs.max_attempts integer not null
@@ -66,31 +76,48 @@ column jobs.priority smallint not null
 column jobs.progress_pages bigint not null default 0
 column jobs.progress_rows bigint not null default 0
 column jobs.progress_stream text not null default ''::text
+column jobs.progress_stream_rows bigint not null default 0
+column jobs.progress_total bigint
 column jobs.rescues integer not null default 0
 column jobs.scheduled_at timestamp with time zone not null
+column jobs.since timestamp with time zone
 column jobs.started_at timestamp with time zone
+column jobs.started_rows bigint not null default 0
 column jobs.state text not null
 column jobs.streams text[] not null
 column jobs.target text not null
 column jobs.term bigint
+column jobs.until timestamp with time zone
 column markers.cluster text not null
 column markers.committed_at timestamp with time zone not null
 column markers.connection text not null
 column markers.cursor json not null
+column markers.resets bigint not null default 0
 column markers.rows bigint not null
 column markers.sequence bigint not null
 column markers.stream text not null
 column markers.term bigint not null
+column met.cluster text not null
+column met.connection text not null
+column met.id text not null
+column met.pile text not null
+column quotas.allowed bigint not null
+column quotas.cluster text not null
+column quotas.name text not null
+column quotas.resets_at timestamp with time zone not null
+column quotas.used bigint not null
 column schema_versions.applied_at timestamp with time zone not null default now()
 column schema_versions.breaking boolean not null
 column schema_versions.name text not null
 column schema_versions.number integer not null
-column stages.body jsonb not null storage e
+column stages.body jsonb not null
 column stages.cluster text not null
 column stages.connection text not null
 column stages.deletes text
+column stages.ord bigint
+column stages.ordered boolean not null default false
 column stages.page bigint not null
-column stages.stream text not null
+column stages.pile text not null
 column stages.upserts text[] not null
 column terms.cluster text not null
 column terms.member text not null
@@ -99,6 +126,8 @@ column terms.origin text not null
 column terms.partition integer not null
 column terms.raised_at timestamp with time zone not null default now()
 column terms.token bigint not null
+constraint leaderjobs.columns CHECK ((cardinality(passed) = 3))
+constraint leaderjobs.columns PRIMARY KEY (namespace, relation, name)
 constraint leaderjobs.effect_sends CHECK (((told IS NULL) = (ended_at IS NULL)))
 constraint leaderjobs.effect_sends CHECK ((basis = ANY (ARRAY['first'::text, 'never_acted'::text, 'key'::text, 'absence'::text])))
 constraint leaderjobs.effect_sends CHECK ((n > 0))
@@ -116,40 +145,55 @@ constraint leaderjobs.effects UNIQUE (idempotency_key)
 constraint leaderjobs.holds PRIMARY KEY (cluster, connection)
 constraint leaderjobs.installation CHECK (one)
 constraint leaderjobs.installation PRIMARY KEY (one)
+constraint leaderjobs.jobs CHECK (((NOT full_pull) OR ((since IS NULL) AND (until IS NULL))))
 constraint leaderjobs.jobs CHECK (((priority >= 0) AND (priority <= 9)))
 constraint leaderjobs.jobs CHECK (((state <> 'running'::text) OR ((term IS NOT NULL) AND (member IS NOT NULL) AND (attempt > 0))))
 constraint leaderjobs.jobs CHECK ((attempt >= 0))
 constraint leaderjobs.jobs CHECK ((max_attempts > 0))
+constraint leaderjobs.jobs CHECK ((since < until))
 constraint leaderjobs.jobs CHECK ((state = ANY (ARRAY['scheduled'::text, 'available'::text, 'running'::text, 'retryable'::text, 'completed'::text, 'discarded'::text, 'cancelled'::text, 'uncertain'::text])))
 constraint leaderjobs.jobs FOREIGN KEY (effect) REFERENCES leaderjobs.effects(id)
 constraint leaderjobs.jobs PRIMARY KEY (id)
 constraint leaderjobs.markers CHECK ((rows >= 0))
 constraint leaderjobs.markers CHECK ((sequence > 0))
 constraint leaderjobs.markers PRIMARY KEY (cluster, connection, stream)
+constraint leaderjobs.met PRIMARY KEY (cluster, connection, pile, id)
+constraint leaderjobs.quotas CHECK ((used >= 0))
+constraint leaderjobs.quotas PRIMARY KEY (cluster, name)
 constraint leaderjobs.schema_versions PRIMARY KEY (number)
-constraint leaderjobs.stages PRIMARY KEY (cluster, connection, stream, page)
+constraint leaderjobs.stages PRIMARY KEY (cluster, connection, pile, page)
 constraint leaderjobs.terms CHECK ((number > 0))
 constraint leaderjobs.terms CHECK ((token >= 0))
 constraint leaderjobs.terms PRIMARY KEY (cluster, partition)
-function advance(in_cluster text, in_connection text, in_stream text, expected bigint, more_rows bigint, new_cursor json, in_term bigint) returns TABLE(sequence bigint, rows bigint, committed_at timestamp with time zone) v
-function apply_stages(in_schema text, in_table text, in_key text, in_cluster text, in_connection text) returns void v
+function advance(in_cluster text, in_connection text, in_stream text, expected bigint, in_resets bigint, more_rows bigint, new_cursor json, in_term bigint) returns TABLE(sequence bigint, rows bigint, committed_at timestamp with time zone) v
+function apply_stages(in_schema text, in_table text, in_keys text[], in_cluster text, in_connection text, in_pile text, meeting boolean) returns void v
+function column_expression(in_schema text, in_table text, in_column text) returns text s
+function drop_pile(in_cluster text, in_connection text, in_pile text) returns void v
 function enter(in_cluster text, in_partition integer, in_number bigint, idle_ms integer, lock_ms integer, statement_ms integer) returns void v
 function evict(in_cluster text, in_partition integer, newest bigint) returns integer v
 function fence(in_cluster text, in_partition integer, in_number bigint) returns void v
+function id_expression(keys text[]) returns text i
 function json_boolean(doc jsonb, VARIADIC path text[]) returns boolean i
 function json_date(doc jsonb, VARIADIC path text[]) returns date i
+function json_json(doc jsonb, VARIADIC path text[]) returns jsonb i
 function json_numeric(doc jsonb, VARIADIC path text[]) returns numeric i
 function json_short_text(doc jsonb, VARIADIC path text[]) returns text i
 function json_text(doc jsonb, VARIADIC path text[]) returns text i
 function json_timestamptz(doc jsonb, VARIADIC path text[]) returns timestamp with time zone i
-function land(in_schema text, in_table text, in_key text, in_cluster text, in_connection text, in_ord bigint, body jsonb, upserts text[], deletes text) returns void v
-function progress(in_cluster text, in_id bigint, in_term bigint, in_attempt integer, in_stream text, more_rows bigint) returns void v
+function land(in_schema text, in_table text, in_keys text[], in_cluster text, in_connection text, in_ord bigint, in_timed boolean, in_ordered boolean, body jsonb, upserts text[], deletes text) returns void v
+function land_deletions(in_schema text, in_table text, in_keys text[], in_cluster text, in_connection text, in_ord bigint, in_ordered boolean, body jsonb, deletes text) returns void v
+function meet(in_keys text[], in_cluster text, in_connection text, in_pile text, label text, body jsonb, upserts text[]) returns void v
+function order_at(orders jsonb, place bigint, label text) returns bigint v
+function progress(in_cluster text, in_id bigint, in_term bigint, in_attempt integer, in_stream text, more_rows bigint, in_total bigint) returns void v
 function record(in_cluster text, in_effect uuid, in_stamp uuid, in_told text, in_code text, in_message text, in_status integer, in_replayed boolean, in_should_retry boolean, in_request_id text, in_remote_id text, in_facts jsonb, in_retry_after interval) returns boolean v
 function refuse(message text) returns text v
-function retire(in_schema text, in_table text, in_key text, in_cluster text, in_connection text, in_ord bigint, body jsonb, upserts text[]) returns void v
+function retire(in_schema text, in_table text, in_keys text[], in_cluster text, in_connection text, in_ord bigint, body jsonb, upserts text[], scope_column text, scope_value text) returns void v
 function row_id(doc jsonb, key text, label text) returns text v
+function row_ids(doc jsonb, keys text[], label text) returns text v
 function rows_of(body jsonb, member text, label text) returns jsonb v
+function scope_condition(in_schema text, in_table text, scope_column text, scope_value text) returns text s
 function stamp(in_cluster text, in_effect uuid, in_version bigint, in_stamp uuid, in_term bigint, in_member text, in_basis text, in_window interval) returns TABLE(n integer, sent_at timestamp with time zone, version bigint) v
+function sweep(in_schema text, in_table text, in_cluster text, in_connection text, in_pile text, in_ord bigint, scope_column text, scope_value text) returns void v
 function term_name(in_cluster text, in_partition integer, in_number bigint) returns text i
 function text_date(value text) returns date i
 function text_timestamptz(value text) returns timestamp with time zone i
@@ -159,6 +203,7 @@ index CREATE INDEX effects_open ON leaderjobs.effects USING btree (cluster, stat
 index CREATE INDEX jobs_claimable ON leaderjobs.jobs USING btree (cluster, priority, scheduled_at, id) WHERE (state = ANY (ARRAY['scheduled'::text, 'available'::text, 'retryable'::text, 'uncertain'::text]))
 index CREATE INDEX jobs_discarded ON leaderjobs.jobs USING btree (cluster, finished_at) WHERE (state = 'discarded'::text)
 index CREATE INDEX jobs_running ON leaderjobs.jobs USING btree (cluster, term) WHERE (state = 'running'::text)
+index CREATE UNIQUE INDEX columns_pkey ON leaderjobs.columns USING btree (namespace, relation, name)
 index CREATE UNIQUE INDEX effect_sends_pkey ON leaderjobs.effect_sends USING btree (effect, n)
 index CREATE UNIQUE INDEX effect_sends_stamp_key ON leaderjobs.effect_sends USING btree (stamp)
 index CREATE UNIQUE INDEX effects_cluster_connection_operation_business_key_key ON leaderjobs.effects USING btree (cluster, connection, operation, business_key)
@@ -170,9 +215,13 @@ index CREATE UNIQUE INDEX jobs_effect ON leaderjobs.jobs USING btree (effect) WH
 index CREATE UNIQUE INDEX jobs_key ON leaderjobs.jobs USING btree (cluster, key) WHERE ((key IS NOT NULL) AND (state <> ALL (ARRAY['completed'::text, 'discarded'::text, 'cancelled'::text])))
 index CREATE UNIQUE INDEX jobs_pkey ON leaderjobs.jobs USING btree (id)
 index CREATE UNIQUE INDEX markers_pkey ON leaderjobs.markers USING btree (cluster, connection, stream)
+index CREATE UNIQUE INDEX met_pkey ON leaderjobs.met USING btree (cluster, connection, pile, id)
+index CREATE UNIQUE INDEX quotas_pkey ON leaderjobs.quotas USING btree (cluster, name)
 index CREATE UNIQUE INDEX schema_versions_pkey ON leaderjobs.schema_versions USING btree (number)
-index CREATE UNIQUE INDEX stages_pkey ON leaderjobs.stages USING btree (cluster, connection, stream, page)
+index CREATE UNIQUE INDEX stages_pkey ON leaderjobs.stages USING btree (cluster, connection, pile, page)
 index CREATE UNIQUE INDEX terms_pkey ON leaderjobs.terms USING btree (cluster, partition)
+options columns autovacuum_vacuum_scale_factor=0.05
+options columns fillfactor=50
 options effect_sends fillfactor=70
 options effects autovacuum_vacuum_scale_factor=0.02
 options effects fillfactor=70
@@ -182,5 +231,8 @@ options jobs autovacuum_vacuum_scale_factor=0.01
 options jobs fillfactor=70
 options markers autovacuum_vacuum_scale_factor=0.01
 options markers fillfactor=50
+options met autovacuum_vacuum_scale_factor=0.05
+options quotas autovacuum_vacuum_scale_factor=0.01
+options quotas fillfactor=50
 options stages autovacuum_vacuum_scale_factor=0.05
 options terms fillfactor=50

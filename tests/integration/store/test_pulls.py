@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -38,7 +39,7 @@ class Pull:
     marker: Marker | None = None
     stream: Stream = STREAM
 
-    def next(self, **more: object) -> Pull:
+    def next(self, **more: Any) -> Pull:
         """The same stream in the hands of another job, this one ended."""
         self.cluster.jobs.finish(self.led.connections, self.led.term, self.job, Completed())
         return dataclasses.replace(self, job=self.cluster.start(self.led, **more))
@@ -157,6 +158,19 @@ def test_an_older_version_never_takes_the_place_of_a_newer_one(pull: Pull, admin
     assert live(admin) == {"a"}
 
 
+def test_a_row_that_was_the_same_in_a_newer_version_is_not_taken_back_to_one_in_between(
+    pull: Pull, admin: Admin
+) -> None:
+    pull.take(page({"id": "a", "label": "same"}), order=5)
+    before = admin.execute("SELECT synced_at FROM shop.things").fetchone()
+    pull.take(page({"id": "a", "label": "same"}), order=9)
+
+    pull.take(page({"id": "a", "label": "between"}), order=7)
+
+    assert label_of(admin, "a") == "same"
+    assert admin.execute("SELECT synced_at FROM shop.things").fetchone() == before
+
+
 def ordered(rows: list[tuple[object, int]], removed: list[tuple[str, int]] | None = None) -> Batch:
     removed = removed or []
     body = {
@@ -199,7 +213,11 @@ def test_a_page_whose_row_has_no_order_key_is_refused(pull: Pull, admin: Admin) 
 
 def test_a_key_of_several_members_is_told_apart_and_is_what_the_stream_says(pull: Pull, admin: Admin) -> None:
     pull.stream = PAIRED
-    rows = [{"shop": 'a"\u00e9\n', "id": 1}, {"shop": "b", "id": 1}, {"shop": "b", "id": "1"}]
+    rows: list[dict[str, object]] = [
+        {"shop": 'a"\u00e9\n', "id": 1},
+        {"shop": "b", "id": 1},
+        {"shop": "b", "id": "1"},
+    ]
 
     pull.take(page(*rows, landing=WALK))
     assert live(admin) == {PAIRED.id_of(row) for row in rows}

@@ -75,7 +75,7 @@ def test_new_column_is_added_and_read_from_the_documents_there_are(migrated: Dat
 
 
 def test_odd_names_are_quoted(migrated: Database) -> None:
-    stream = Stream(ODD, ODD, ODD, (Column(ODD, ColumnType.TEXT, (ODD, "b"), ODD, indexed=True),))
+    stream = Stream(ODD, (ODD,), ODD, (Column(ODD, ColumnType.TEXT, (ODD, "b"), ODD, indexed=True),))
 
     Tables(migrated).ensure(ODD, [stream])
 
@@ -121,15 +121,22 @@ def test_schema_that_is_taken_or_cannot_be_is_refused(migrated: Database, name: 
         Tables(migrated).ensure(name, [STREAM])
 
 
-def test_names_that_would_be_cut_or_collide_are_refused(migrated: Database) -> None:
+def test_tables_whose_names_would_be_cut_or_collide_are_refused(migrated: Database) -> None:
     tables = Tables(migrated)
-    for stream in (
-        replace(STREAM, name="x" * 60),
-        replace(STREAM, columns=(Column("é" * 32, ColumnType.TEXT, ("a",)),)),
-        replace(STREAM, columns=(Column("doc", ColumnType.TEXT, ("a",)),)),
+    for streams in (
+        [replace(STREAM, name="x" * 60)],
+        [replace(STREAM, name="half\ud800")],
+        [STREAM, replace(STREAM, name="things_current")],
     ):
         with pytest.raises(Refused):
-            tables.ensure("shop", [stream])
+            tables.ensure("shop", streams)
+
+
+def test_view_or_other_thing_in_the_place_of_a_table_is_refused(migrated: Database) -> None:
+    tables = Tables(migrated)
+    tables.ensure("shop", [STREAM])
+    with pytest.raises(Refused, match="things_current is something else"):
+        tables.ensure("shop", [replace(STREAM, name="things_current")])
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -26,3 +27,17 @@ def stripe(sandbox: StripeSandbox, request: pytest.FixtureRequest) -> Iterator[S
     made = connect(sandbox, timeout=Duration(seconds=0.7 if hangs else 5))
     yield made
     made.close()
+
+
+@pytest.fixture
+def sandboxed() -> Iterator[Callable[..., StripeSandbox]]:
+    """Makes a sandbox that is stopped in the end."""
+    made: list[StripeSandbox] = []
+
+    def make(**seeds: Any) -> StripeSandbox:
+        made.append(StripeSandbox(**seeds).start())
+        return made[-1]
+
+    yield make
+    for sandbox in made:
+        sandbox.stop()

@@ -27,16 +27,19 @@ def convert(**values: object) -> PlaidSettings:
 
 
 def test_every_name_has_settings_streams_and_a_connector() -> None:
-    assert registry.names() == ("plaid", "rest", "stripe")
+    assert registry.names() == ("google_analytics", "plaid", "rest", "singer", "stripe", "youtube")
     assert registry.settings_type("plaid") is PlaidSettings
-    assert [stream.name for stream in registry.streams("plaid")] == ["accounts", "transactions"]
+    streams = registry.streams("plaid", "household", convert())
+    assert [stream.name for stream in streams] == ["accounts", "transactions"]
+    assert registry.own_streams("plaid") == streams
+    assert registry.schema("plaid", "household", convert()) == "plaid"
     connector = registry.make("plaid", "household", convert(), Paces())
     assert isinstance(connector, PlaidConnector)
     connector.close()
 
 
 def test_an_unknown_name_is_refused_with_those_there_are() -> None:
-    with pytest.raises(ConfigError, match="'paypal' is unknown; allowed: plaid, rest, stripe"):
+    with pytest.raises(ConfigError, match="'paypal' is unknown; allowed: google_analytics, plaid, rest, "):
         registry.settings_type("paypal")
 
 
@@ -45,7 +48,8 @@ def test_settings_do_without_the_http_library(name: str) -> None:
     """The configuration is read by every command, also by those that ask nobody anything."""
     program = (
         f"import sys; from leaderjobs.connectors import registry as r; r.settings_type({name!r});"
-        f"r.streams({name!r}); r.operation_type(); sys.exit('requests' in sys.modules)"
+        f"r.own_streams({name!r}); r.operation_type(); "
+        "sys.exit(bool({'requests', 'google.auth', 'cryptography'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import re
-import sys
-from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from leaderjobs.connectors.outcome import Answer
+from leaderjobs.connectors.pacing import Paces
 from leaderjobs.connectors.rest import RestConnector
 from leaderjobs.connectors.rest_operation import RestOperation
 from leaderjobs.connectors.rest_settings import RestOperationSettings, RestSettings
-from leaderjobs.errors import ConfigError, FatalError, RateLimited, TransientError, UsageError
+from leaderjobs.errors import (
+    ConfigError,
+    FatalError,
+    Forbidden,
+    RateLimited,
+    TransientError,
+    Unauthenticated,
+    UsageError,
+)
 from leaderjobs.model.effect import Request, Told, Verdict
 from leaderjobs.model.settle import Rules
 from leaderjobs.values import Secret
@@ -277,14 +283,17 @@ def test_long_texts_match_to_their_end() -> None:
 
 def connector(url: str, **declared: RestOperationSettings) -> RestConnector:
     headers = {"Authorization": Secret(literal="Bearer hunter2")}
-    return RestConnector("shop", RestSettings(base_url=url, headers=headers, check_path="/me"), declared)
+    return RestConnector(
+        "shop", RestSettings(base_url=url, headers=headers, check_path="/me"), Paces(), declared
+    )
 
 
 @pytest.mark.parametrize(
     ("status", "kind"),
     [
         (200, None),
-        (401, FatalError),
+        (401, Unauthenticated),
+        (403, Forbidden),
         (404, FatalError),
         (302, FatalError),
         (429, RateLimited),
@@ -307,7 +316,7 @@ def test_check(status: int, kind: type[Exception] | None) -> None:
 
 
 def test_without_a_path_nothing_can_be_checked_and_nothing_is_said_to_be_fine() -> None:
-    made = RestConnector("shop", RestSettings(base_url="http://127.0.0.1:1"), {})
+    made = RestConnector("shop", RestSettings(base_url="http://127.0.0.1:1"), Paces())
     with pytest.raises(FatalError, match="connection shop cannot be checked; set check_path"):
         made.check()
     with pytest.raises(FatalError, match="rest has no stream 'orders'"):
@@ -317,83 +326,10 @@ def test_without_a_path_nothing_can_be_checked_and_nothing_is_said_to_be_fine() 
 
 def test_a_header_that_cannot_be_had_is_a_matter_of_configuration() -> None:
     for secret in (Secret(env="NO_SUCH_VARIABLE_HERE"), Secret(literal="Bearer hunter2\n")):
-        made = RestConnector("shop", RestSettings(base_url="http://127.0.0.1:1", headers={"X": secret}), {})
+        made = RestConnector(
+            "shop", RestSettings(base_url="http://127.0.0.1:1", headers={"X": secret}), Paces()
+        )
         with pytest.raises(ConfigError) as caught:
             made.exchange(Request("GET", "/"), timeout=timedelta(seconds=1), guard=lambda: None)
         assert "hunter" not in str(caught.value)
         made.close()
-
-
-@pytest.fixture
-def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
-    """Write a module and give its name."""
-    monkeypatch.syspath_prepend(tmp_path)
-
-    def write(source: str) -> str:
-        name = f"written_{len(list(tmp_path.iterdir()))}"
-        (tmp_path / f"{name}.py").write_text(source)
-        monkeypatch.setattr(sys, "dont_write_bytecode", True)
-        return name
-
-    return write
-
-
-GOOD = """
-from datetime import timedelta
-from leaderjobs.connectors.rest_operation import RestOperation
-from leaderjobs.connectors.base import Operation
-from leaderjobs.model.settle import Rules
-
-class Mine(Operation):
-    rules = Rules(None, looks_up=False)
-    def parse(self, given): return given
-    def business_key(self, arguments): return "k"
-    def build(self, arguments, idempotency_key): ...
-    def classify(self, answer): ...
-
-class NoRules(Mine):
-    rules = "none"
-
-class Abstract(Operation): ...
-
-class Raising(Mine):
-    def __init__(self): raise RuntimeError("two\\nlines")
-
-def function(): ...
-"""
-
-
-def test_an_operation_of_the_users_own(module: Callable[[str], str]) -> None:
-    name = module(GOOD)
-    made = connector(
-        "http://127.0.0.1:1",
-        mine=RestOperationSettings(python=f"{name}:Mine"),
-        slow=RestOperationSettings(python=f"{name}:Mine", timeout=declared(timeout="70s").timeout),
-    )
-    assert {each.name: each.timeout.total_seconds() for each in made.operations.values()} == {
-        "mine": 8,
-        "slow": 70,
-    }
-    made.close()
-
-
-@pytest.mark.parametrize(
-    ("python", "sentence"),
-    [
-        ("{}:Nobody", "AttributeError"),
-        ("{}:function", "no subclass of leaderjobs.connectors.base.Operation"),
-        ("{}:timedelta", "no subclass"),
-        ("{}:Abstract", "TypeError"),
-        ("{}:NoRules", "its rules are no leaderjobs.model.settle.Rules"),
-        ("{}:Raising", "RuntimeError: two lines"),
-        ("nowhere.{}:Mine", "ModuleNotFoundError: No module named 'nowhere'"),
-    ],
-)
-def test_python_that_cannot_be_had_is_told_on_one_line(
-    module: Callable[[str], str], python: str, sentence: str
-) -> None:
-    spec = python.format(module(GOOD))
-    with pytest.raises(ConfigError, match=sentence) as caught:
-        connector("http://127.0.0.1:1", mine=RestOperationSettings(python=spec))
-    assert str(caught.value).startswith(f"operations.shop.mine: python = {spec}: ")
-    assert "\n" not in str(caught.value)

@@ -12,7 +12,7 @@ from leaderjobs.connectors.base import Operation
 from leaderjobs.connectors.outcome import Answer
 from leaderjobs.connectors.stripe_errors import failure
 from leaderjobs.connectors.stripe_operations import OPERATIONS
-from leaderjobs.errors import FatalError, RateLimited, TransientError
+from leaderjobs.errors import FatalError, Forbidden, RateLimited, TransientError, Unauthenticated
 from leaderjobs.model.effect import Told
 
 BY_NAME: dict[str, Operation] = {kind.name: kind(timedelta(seconds=8)) for kind in OPERATIONS}
@@ -163,7 +163,8 @@ def test_stripes_prose_is_repeated_for_cards_only_on_one_line_and_cut() -> None:
         (409, error(), {}, TransientError),
         (400, error(), RETRY, TransientError),
         (400, error(), {}, FatalError),
-        (401, error(), {}, FatalError),
+        (401, error(), {}, Unauthenticated),
+        (403, error(), {}, Forbidden),
         (404, error(code="resource_missing"), {}, FatalError),
         (302, b"", {}, FatalError),
     ],

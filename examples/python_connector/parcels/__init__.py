@@ -1,0 +1,1 @@
+"""A carrier's parcels, for leaderjobs."""
