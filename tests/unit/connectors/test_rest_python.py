@@ -12,6 +12,8 @@ from leaderjobs.connectors.rest_settings import RestOperationSettings
 from leaderjobs.errors import (
     ConfigError,
 )
+from tests.unit.connectors.test_rest_operation import connector
+from tests.unit.connectors.test_rest_settings import declared
 
 
 @pytest.fixture
