@@ -1,173 +1,78 @@
-"""Rows a second into Postgres, of transactions as Plaid sends them, beside COPY of ready bytes.
+"""Rows a second into Postgres, of transactions as Plaid sends them, beside what others make of the same rows.
 
 - `upsert_first`, `upsert_again`: pages that land at once, into an empty table and over equal rows; through
   the store in this process, with its fence, marker and job as in production, one transaction a page.
 - `staged`: the same pages staged one by one, then applied together, as a Plaid update is.
 - `sync_end_to_end`: a worker process pulls them from the provider's stand-in over HTTP, whose own work on
-  this machine is counted too; `sync_peak_memory` is that worker's.
+  this machine is counted too.
+- `sync_peak_memory_*`: that worker's largest resident size, with --rows and with --big-rows.
 
-Peer of each: COPY, right before it, of bytes made beforehand, in one transaction, into a table with the
-same columns, generated columns, primary key and indexes. Postgres runs with fsync, as it should.
+Peers: COPY of bytes made beforehand, in one transaction, into the very table that is loaded next; dlt's merge
+and Singer's target-postgres, which load the same rows into tables of their own, first into nothing, then
+again. All of them use one Postgres, with fsync, as it should.
 """
 
 from __future__ import annotations
 
-import json
-import re
+import argparse
 import signal
-import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
-import msgspec
 import psycopg
 
-from benchmarks import figures
+from benchmarks import figures, load_peers
 from benchmarks.cluster import started, until
 from benchmarks.figures import Figure
-from leaderjobs import app, clock
-from leaderjobs.connectors.plaid_streams import TRANSACTIONS
-from leaderjobs.demo.rig import SYNC, Plan, Rig
+from benchmarks.load_material import PAGE, fetched
+from benchmarks.load_peers import Admin, Copy, Dlt, Peer, Singer
+from benchmarks.load_store import CONNECTOR, Landings, Store
+from leaderjobs import clock
+from leaderjobs.connectors.plaid.streams import TRANSACTIONS
+from leaderjobs.demo.rig import Plan, Rig
 from leaderjobs.embedded.postgres import PostgresServer
-from leaderjobs.model.batch import Batch, Landing
-from leaderjobs.model.job import JobState, NewJob
+from leaderjobs.model.batch import Landing
+from leaderjobs.model.job import JobState
 from leaderjobs.model.marker import Marker
-from leaderjobs.model.term import Term
-from leaderjobs.store.pool import Database, TermConnections
 
-PAGE = 500
 ROW_BYTES = 1400
-CONNECTOR = "plaid"
-PEER = "COPY of ready bytes, one transaction"
-COPY_BYTES = 64 * 1024
-SYNC_PATIENCE = 900.0
-_ESCAPED = re.compile(rb"[\\\t\n\r]")
-_ESCAPES = {b"\\": b"\\\\", b"\t": b"\\t", b"\n": b"\\n", b"\r": b"\\r"}
-_COPY = "COPY copied (cluster, connection, id, doc, ord, synced_at) FROM STDIN"
+PEERS = ("copy", "dlt", "singer")
+SYNC_PATIENCE = 1800.0
+MORE_AT_ONCE = 25_000
+"""Rows that the stand-in makes in one call: it may take seconds."""
 _EMPTY = "TRUNCATE plaid.transactions, leaderjobs.stages, leaderjobs.markers"
-
-
-class _Page(msgspec.Struct):
-    added: list[msgspec.Raw]
-    next_cursor: str
-    has_more: bool
-
-
-class _Row(msgspec.Struct):
-    transaction_id: str
-
-
-@dataclass
-class Material:
-    """The provider's pages, and the same rows as COPY takes them."""
-
-    pages: list[bytes] = field(default_factory=list)
-    copy: list[bytes] = field(default_factory=list)
-    rows: int = 0
-
-
-def fetched(rig: Rig) -> Material:
-    """Everything that the provider has, page by page, byte for byte."""
-    found, cursor, more = Material(), "", True
-    lines: list[bytes] = []
-    while more:
-        asked = {
-            "access_token": rig.provider.access_token,
-            "count": PAGE,
-            **({"cursor": cursor} if cursor else {}),
-        }
-        request = urllib.request.Request(
-            f"{rig.provider.url}/transactions/sync",
-            data=json.dumps(asked).encode(),
-            headers={
-                "Content-Type": "application/json",
-                "PLAID-CLIENT-ID": rig.provider.client_id,
-                "PLAID-SECRET": rig.provider.secret,
-            },
-        )
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            body: bytes = answer.read()
-        page = msgspec.json.decode(body, type=_Page)
-        found.pages.append(body)
-        lines += [_copy_line(bytes(row)) for row in page.added]
-        cursor, more = page.next_cursor, page.has_more
-    found.rows = len(lines)
-    ready = b"".join(lines)
-    found.copy = [ready[at : at + COPY_BYTES] for at in range(0, len(ready), COPY_BYTES)]
-    return found
-
-
-def _copy_line(row: bytes) -> bytes:
-    key = msgspec.json.decode(row, type=_Row).transaction_id
-    doc = _ESCAPED.sub(lambda found: _ESCAPES[found[0]], row)
-    return b"\t".join((b"bench", SYNC.encode(), key.encode(), doc, b"1", b"2026-01-01 00:00:00+00")) + b"\n"
-
-
-class Store:
-    """The store as a leader uses it, in this process."""
-
-    def __init__(self, database: Database) -> None:
-        """Raise the fence of a cluster of our own, and begin a job."""
-        self._stores = app.stores(database, "bench")
-        number = self._stores.terms.raise_fence(0, 1, "bench", "bench")
-        self._term = Term(
-            cluster="bench",
-            partition=0,
-            number=number,
-            token=1,
-            origin="bench",
-            member="bench",
-            began_at=clock.now(),
-            session_timeout=timedelta(days=1),
-            elapsed=clock.elapsed,
-            sent_at=clock.elapsed(),
-        )
-        self._connections = TermConnections(database, self._term, limit=2)
-        self._stores.jobs.enqueue(NewJob(SYNC, SYNC, (TRANSACTIONS.name,)))
-        (self._job,) = self._stores.jobs.claim(self._connections, self._term, 1, ())
-
-    def load(
-        self, pages: Sequence[bytes], landings: Callable[[bool], Landing], marker: Marker | None
-    ) -> Marker | None:
-        """Commit every page; `landings` is asked with whether the page is the last one."""
-        for place, body in enumerate(pages, start=1):
-            landing = landings(place == len(pages))
-            batch = Batch(
-                TRANSACTIONS.name, body, ("added", "modified"), "removed", {"next": f"{place}"}, landing, PAGE
-            )
-            marker = self._stores.batches.commit(
-                self._connections, self._term, self._job, CONNECTOR, TRANSACTIONS, batch, marker
-            )
-        return marker
-
-    def close(self) -> None:
-        """Disconnect."""
-        self._connections.close()
+_COUNT = "SELECT count(*) FROM plaid.transactions WHERE deleted_at IS NULL"
 
 
 class Bench:
-    """All loads over one set of servers."""
+    """All of our loads over one set of servers."""
 
-    def __init__(self, rig: Rig, admin: psycopg.Connection[tuple[object, ...]], store: Store) -> None:
-        """Make the table that COPY fills."""
+    def __init__(self, rig: Rig, admin: Admin, store: Store) -> None:
+        """Fetch what will be loaded."""
         self._rig = rig
         self._admin = admin
         self._store = store
         self.material = fetched(rig)
-        self.peak_mib: list[float] = []
-        admin.execute("CREATE TABLE copied (LIKE plaid.transactions INCLUDING ALL)")
+        self.rows = self.material.rows
+        self._copy = Copy(admin, self.material)
+
+    def peers(self, wanted: Sequence[str]) -> list[Peer]:
+        """Those whose figures stand by themselves; each makes its environment now."""
+        where = (self._admin, self._rig.postgres.url, self.material, self._rig.directory)
+        made: list[Peer] = []
+        if "dlt" in wanted:
+            made += [Dlt(*where, load_peers.UNTOUCHED), Dlt(*where, load_peers.TUNED)]
+        if "singer" in wanted:
+            made.append(Singer(*where))
+        return made
 
     def copy(self) -> float:
-        """Rows a second of COPY."""
-        self._settle("TRUNCATE copied")
-        began = clock.elapsed()
-        with self._admin.cursor() as cursor, cursor.copy(_COPY) as copy:
-            for part in self.material.copy:
-                copy.write(part)
-        return self.material.rows / (clock.elapsed() - began)
+        """Rows a second of COPY into the table that the others fill."""
+        self._settle(_EMPTY)
+        return self._copy.load()
 
     def upsert(self) -> dict[str, float]:
         """Rows a second into an empty table, and over equal rows."""
@@ -182,8 +87,8 @@ class Bench:
         self._settle(_EMPTY)
         return {"staged": self._timed(lambda last: Landing.APPLY if last else Landing.STAGE, None)[1]}
 
-    def sync(self) -> dict[str, float]:
-        """Rows a second of a whole sync by a worker; its peak memory is kept."""
+    def sync(self) -> tuple[float, float]:
+        """Rows a second of a whole sync by a worker, and the most memory that it took, in MiB."""
         rig = self._rig
         self._settle(_EMPTY)
         process = rig.start_worker("a")
@@ -191,26 +96,32 @@ class Bench:
         job = rig.enqueue()
         until(lambda: rig.stores.jobs.get(job.id).state.final, "the sync to end", SYNC_PATIENCE)
         ended = rig.stores.jobs.get(job.id)
-        self.peak_mib.append(_peak_mib(process.pid))
+        peak = _peak_mib(process.pid)
         rig.send("a", signal.SIGTERM)
         rig.reap("a")
         if ended.state is not JobState.COMPLETED or ended.started_at is None or ended.finished_at is None:
             raise RuntimeError(f"the sync was {ended.state.value}: {ended.error}")
-        seconds = (ended.finished_at - ended.started_at).total_seconds()
-        return {"sync_end_to_end": self.material.rows / seconds}
+        self._check()
+        return self.rows / (ended.finished_at - ended.started_at).total_seconds(), peak
 
-    def _timed(
-        self, landings: Callable[[bool], Landing], marker: Marker | None
-    ) -> tuple[Marker | None, float]:
+    def grow(self, rows: int) -> None:
+        """Let the provider have so many rows."""
+        while self.rows < rows:
+            more = min(MORE_AT_ONCE, rows - self.rows)
+            self._rig.provider.change(add=more)
+            self.rows += more
+
+    def _timed(self, landings: Landings, marker: Marker | None) -> tuple[Marker | None, float]:
         began = clock.elapsed()
         marker = self._store.load(self.material.pages, landings, marker)
         seconds = clock.elapsed() - began
-        found = self._admin.execute(
-            "SELECT count(*) FROM plaid.transactions WHERE deleted_at IS NULL"
-        ).fetchone()
-        if found != (self.material.rows,):
-            raise RuntimeError(f"{self.material.rows} rows were loaded, the table holds {found}")
-        return marker, self.material.rows / seconds
+        self._check()
+        return marker, self.rows / seconds
+
+    def _check(self) -> None:
+        found = self._admin.execute(_COUNT).fetchone()
+        if found != (self.rows,):
+            raise RuntimeError(f"{self.rows} rows were loaded, the table holds {found}")
 
     def _settle(self, prepare: str) -> None:
         """Begin with nothing left to be written for the load before."""
@@ -248,28 +159,113 @@ def bench(rows: int) -> Iterator[Bench]:
                 store.close()
 
 
+class Measured:
+    """Every value that was measured, and the figures made of them."""
+
+    def __init__(self) -> None:
+        """Nothing is measured yet."""
+        self._ours: dict[str, list[float]] = defaultdict(list)
+        self._theirs: dict[str, tuple[str, list[float]]] = {}
+
+    def add(self, name: str, value: float, unit: str = "rows/s") -> None:
+        """One of ours."""
+        figures.progress(f"{name}: {value:,.0f} {unit}")
+        self._ours[name].append(value)
+
+    def add_peer(self, name: str, title: str, value: float) -> None:
+        """One of a peer's; `name` is the figure's."""
+        figures.progress(f"{name}: {value:,.0f} rows/s, {title}")
+        self._theirs.setdefault(name, (title, []))[1].append(value)
+
+    def rates(self, ours: str, name: str | None = None) -> Figure:
+        """Our rates beside those of the peer that were added under `name`."""
+        return Figure(name or ours, "rows/s", self._ours[ours], *self._theirs.get(name or ours, ()))
+
+    def memory(self, name: str, than: str | None = None) -> Figure:
+        """A peak; beside the same of fewer rows it tells whether memory is flat."""
+        beside = (than, self._ours[than]) if than else ()
+        return Figure(name, "MiB", self._ours[name], *beside)
+
+
+def measure(party: Bench, peers: Sequence[Peer], found: Measured, *, copy: bool) -> None:
+    """One run of everything but the big sync; COPY runs right before what it is compared with."""
+    memory = _memory(party.rows)
+
+    def copied(*names: str) -> None:
+        if copy:
+            rate = party.copy()
+            for name in names:
+                found.add_peer(name, Copy.title, rate)
+
+    copied("upsert_first", "upsert_again")
+    for name, rate in party.upsert().items():
+        found.add(name, rate)
+    copied("staged")
+    for name, rate in party.staged().items():
+        found.add(name, rate)
+    copied("sync_end_to_end")
+    rate, peak = party.sync()
+    found.add("sync_end_to_end", rate)
+    found.add(memory, peak, "MiB")
+    for peer in peers:
+        for name, first in (("upsert_first", True), ("upsert_again", False)):
+            found.add_peer(f"{name}_{peer.name}", peer.title, peer.load(first=first))
+
+
 def main() -> None:
     """Measure and print."""
+    wanted = _wanted()
+    found = Measured()
+    with bench(wanted.rows) as party:
+        size = sum(map(len, party.material.pages)) / party.rows
+        figures.progress(
+            f"{party.rows} transactions of {size:.0f} bytes in {len(party.material.pages)} pages"
+        )
+        peers = party.peers(wanted.peers)
+        for run in range(wanted.runs):
+            figures.progress(f"run {run + 1} of {wanted.runs}")
+            measure(party, peers, found, copy="copy" in wanted.peers)
+        party.grow(wanted.big_rows)
+        for _ in range(wanted.runs):
+            found.add(_memory(wanted.big_rows), party.sync()[1], "MiB")
+    shown = [found.rates(name) for name in ("upsert_first", "upsert_again", "staged", "sync_end_to_end")]
+    shown += [
+        found.rates(name, f"{name}_{peer.name}")
+        for peer in peers
+        for name in ("upsert_first", "upsert_again")
+    ]
+    few = _memory(wanted.rows)
+    shown += [found.memory(few), found.memory(_memory(wanted.big_rows), few)]
+    figures.show(shown, wanted.output)
+
+
+def _memory(rows: int) -> str:
+    for size, letter in ((1_000_000, "m"), (1000, "k")):
+        if rows % size == 0:
+            return f"sync_peak_memory_{rows // size}{letter}"
+    return f"sync_peak_memory_{rows}"
+
+
+def _wanted() -> argparse.Namespace:
     parser = figures.parser(__doc__ or "", runs=3)
     parser.add_argument("--rows", type=figures.positive, default=100_000, metavar="N", help="default: 100000")
+    parser.add_argument(
+        "--big-rows", type=figures.positive, default=1_000_000, metavar="N", help="default: 1000000"
+    )
+    parser.add_argument(
+        "--peers",
+        type=lambda text: [name for name in text.split(",") if name],
+        default=list(PEERS),
+        metavar="NAMES",
+        help=f"any of {','.join(PEERS)}; default: all",
+    )
     wanted = parser.parse_args()
-    taken: dict[str, tuple[list[float], list[float]]] = {}
-    with bench(wanted.rows) as party:
-        material = party.material
-        size = sum(map(len, material.pages)) / material.rows
-        figures.progress(f"{material.rows} transactions of {size:.0f} bytes in {len(material.pages)} pages")
-        for run in range(wanted.runs):
-            for load in (party.upsert, party.staged, party.sync):
-                copied = party.copy()
-                for name, rate in load().items():
-                    values = taken.setdefault(name, ([], []))
-                    values[0].append(rate)
-                    values[1].append(copied)
-                    figures.progress(
-                        f"{name} {run + 1}/{wanted.runs}: {rate:,.0f} rows/s, COPY before it {copied:,.0f}"
-                    )
-    found = [Figure(name, "rows/s", rates, PEER, copied) for name, (rates, copied) in taken.items()]
-    figures.show([*found, Figure("sync_peak_memory", "MiB", party.peak_mib)], wanted.output)
+    unknown = sorted(set(wanted.peers) - set(PEERS))
+    if unknown:
+        parser.error(f"--peers {unknown[0]}: allowed: {', '.join(PEERS)}")
+    if wanted.big_rows <= wanted.rows:
+        parser.error(f"--big-rows {wanted.big_rows}: allowed: more than --rows")
+    return wanted
 
 
 if __name__ == "__main__":

@@ -9,8 +9,8 @@ Three outcomes (observed with `requests` against real sockets):
   may simply be repeated.
 
 `post` and `fetch` keep their connection, for pages of reads. `exchange` is for what takes effect: a
-connection of its own, so that no idle one can swallow the request; a guard that is asked when it stands, right
-before the whole request leaves in one write (`http_wire`); and many of them at once.
+connection of its own, so that no idle one can swallow the request; a guard that is asked when it stands,
+right before the whole request leaves in one write (`http_wire`); and many of them at once.
 
 Nothing is retried here and no redirect is followed: a redirected POST would hand credentials to whoever
 the answer names. `requests` has no default timeout and its read timeout starts anew with every byte,

@@ -23,12 +23,12 @@ from leaderjobs.model.stream import Stream
 
 ENTRY_POINTS = "leaderjobs.connectors"
 _OURS = {
-    "google_analytics": "leaderjobs.connectors.google_analytics:GoogleAnalyticsConnector",
-    "plaid": "leaderjobs.connectors.plaid:PlaidConnector",
-    "rest": "leaderjobs.connectors.rest:RestConnector",
-    "singer": "leaderjobs.connectors.singer:SingerConnector",
-    "stripe": "leaderjobs.connectors.stripe:StripeConnector",
-    "youtube": "leaderjobs.connectors.youtube:YouTubeConnector",
+    "google_analytics": "leaderjobs.connectors.google_analytics.connector:GoogleAnalyticsConnector",
+    "plaid": "leaderjobs.connectors.plaid.connector:PlaidConnector",
+    "rest": "leaderjobs.connectors.rest.connector:RestConnector",
+    "singer": "leaderjobs.connectors.singer.connector:SingerConnector",
+    "stripe": "leaderjobs.connectors.stripe.connector:StripeConnector",
+    "youtube": "leaderjobs.connectors.youtube.connector:YouTubeConnector",
 }
 _DECLARING = frozenset({"rest"})
 _PLACE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
@@ -66,7 +66,7 @@ def declares(name: str) -> bool:
 
 def operation_type() -> type[msgspec.Struct]:
     """What `[operations.CONNECTION.NAME]` may hold."""
-    from leaderjobs.connectors.rest_settings import RestOperationSettings
+    from leaderjobs.connectors.rest.settings import RestOperationSettings
 
     return RestOperationSettings
 
@@ -91,7 +91,7 @@ def make(
     """
     kind = _kind(name)
     if declares(name):
-        from leaderjobs.connectors.rest import RestConnector
+        from leaderjobs.connectors.rest.connector import RestConnector
 
         made: Connector = RestConnector(connection, cast("Any", options), paces, cast("Any", declared))
     else:

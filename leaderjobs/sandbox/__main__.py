@@ -18,13 +18,13 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import NamedTuple
 
-from leaderjobs.sandbox.catalog import MOST_ITEMS, CatalogSandbox
-from leaderjobs.sandbox.google_analytics import GoogleAnalyticsSandbox
+from leaderjobs.sandbox.catalog.sandbox import MOST_ITEMS, CatalogSandbox
+from leaderjobs.sandbox.google_analytics.sandbox import GoogleAnalyticsSandbox
 from leaderjobs.sandbox.orders import OrdersSandbox
-from leaderjobs.sandbox.plaid import MOST_TRANSACTIONS, PlaidSandbox
+from leaderjobs.sandbox.plaid.sandbox import MOST_TRANSACTIONS, PlaidSandbox
 from leaderjobs.sandbox.server import Sandbox
-from leaderjobs.sandbox.stripe import MOST_INVOICES, StripeSandbox
-from leaderjobs.sandbox.youtube import MOST_VIDEOS, YouTubeSandbox
+from leaderjobs.sandbox.stripe.sandbox import MOST_INVOICES, StripeSandbox
+from leaderjobs.sandbox.youtube.sandbox import MOST_VIDEOS, YouTubeSandbox
 from leaderjobs.values import Duration
 
 MOST_CHANNELS = 50

@@ -20,7 +20,7 @@ from leaderjobs.engine.stores import Stores
 from leaderjobs.model.effect import Effect, EffectState, Told, Verdict
 from leaderjobs.model.settle import Basis, Settle
 from leaderjobs.model.term import Term
-from leaderjobs.sandbox.stripe import StripeSandbox
+from leaderjobs.sandbox.stripe.sandbox import StripeSandbox
 from leaderjobs.store.pool import TermConnections
 
 ASK = ("billing.pay_invoice", "invoice=in_123", "amount=1200", "currency=usd")

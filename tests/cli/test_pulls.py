@@ -18,7 +18,7 @@ from leaderjobs.model.batch import Batch, Landing
 from leaderjobs.model.job import Completed
 from leaderjobs.model.term import Term
 from leaderjobs.sandbox.faults import Fault, FaultKind
-from leaderjobs.sandbox.plaid import PlaidSandbox
+from leaderjobs.sandbox.plaid.sandbox import PlaidSandbox
 from leaderjobs.store.pool import TermConnections
 
 

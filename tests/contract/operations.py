@@ -10,10 +10,10 @@ from typing import Any
 from leaderjobs.connectors import registry
 from leaderjobs.connectors.base import Connector
 from leaderjobs.connectors.pacing import Paces
-from leaderjobs.connectors.rest_settings import RestLookUp, RestOperationSettings
+from leaderjobs.connectors.rest.settings import RestLookUp, RestOperationSettings
 from leaderjobs.sandbox.keyed import OTHER, KeyedSandbox
 from leaderjobs.sandbox.orders import OrdersSandbox
-from leaderjobs.sandbox.stripe import StripeSandbox
+from leaderjobs.sandbox.stripe.sandbox import StripeSandbox
 from leaderjobs.values import Duration, Secret
 
 ORDER = RestOperationSettings(

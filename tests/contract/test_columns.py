@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from leaderjobs.connectors.plaid_streams import ACCOUNTS, TRANSACTIONS
-from leaderjobs.connectors.stripe_streams import SOURCES
-from leaderjobs.connectors.youtube_streams import CHANNELS, COMMENTS, UPLOADS, VIDEOS
+from leaderjobs.connectors.plaid.streams import ACCOUNTS, TRANSACTIONS
+from leaderjobs.connectors.stripe.streams import SOURCES
+from leaderjobs.connectors.youtube.streams import CHANNELS, COMMENTS, UPLOADS, VIDEOS
 from leaderjobs.model.stream import Stream
 from tests.contract.official import Description
 

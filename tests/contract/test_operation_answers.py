@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from leaderjobs.connectors.base import Operation
 from leaderjobs.connectors.outcome import Answer
-from leaderjobs.connectors.rest_operation import RestOperation
-from leaderjobs.connectors.stripe_operations import OPERATIONS
+from leaderjobs.connectors.rest.operation import RestOperation
+from leaderjobs.connectors.stripe.operations import OPERATIONS
 from leaderjobs.model.effect import Told, Verdict
 from tests.contract.operations import ORDER
 from tests.unit.connectors.ledger import planned

@@ -20,7 +20,7 @@ from leaderjobs import config
 from leaderjobs.config.urls import is_coordinator, is_database
 from leaderjobs.coordination.zookeeper import SMALLEST_TICKS
 from leaderjobs.embedded.postgres import PostgresServer
-from leaderjobs.sandbox.plaid import PlaidSandbox
+from leaderjobs.sandbox.plaid.sandbox import PlaidSandbox
 from leaderjobs.store.migrate import Migrations
 from leaderjobs.store.pool import Database
 from leaderjobs.values import Duration

@@ -11,7 +11,7 @@ import pytest
 from leaderjobs import config
 from leaderjobs.connectors import registry
 from leaderjobs.connectors.pacing import Paces
-from leaderjobs.connectors.singer_settings import SingerSettings
+from leaderjobs.connectors.singer.settings import SingerSettings
 from leaderjobs.model.batch import Landing
 from leaderjobs.testing import Table
 from tests.examples.commands import ROOT, complaint_about, ours

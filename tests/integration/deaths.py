@@ -36,9 +36,9 @@ _FORKS.set_forkserver_preload(
     [
         "tests.integration.deaths",
         "leaderjobs.connectors.http",
-        "leaderjobs.connectors.plaid",
-        "leaderjobs.connectors.rest",
-        "leaderjobs.connectors.stripe",
+        "leaderjobs.connectors.plaid.connector",
+        "leaderjobs.connectors.rest.connector",
+        "leaderjobs.connectors.stripe.connector",
     ]
 )
 

@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 
 from leaderjobs.connectors.outcome import Answer
-from leaderjobs.connectors.plaid import (
+from leaderjobs.connectors.plaid.connector import (
     PlaidConnector,
 )
-from leaderjobs.connectors.plaid_streams import ACCOUNTS, TRANSACTIONS
+from leaderjobs.connectors.plaid.streams import ACCOUNTS, TRANSACTIONS
 from leaderjobs.errors import FatalError, NeedsUser
 from leaderjobs.model.batch import Landing
-from leaderjobs.sandbox.plaid import PlaidSandbox
+from leaderjobs.sandbox.plaid.sandbox import PlaidSandbox
 from leaderjobs.values import Rate, Secret
 from tests.unit.connectors.harness import Context, Table, plaid
 

@@ -16,7 +16,7 @@ import pytest
 import requests
 
 from leaderjobs.sandbox.faults import Fault, FaultKind, Faults
-from leaderjobs.sandbox.plaid import PlaidSandbox
+from leaderjobs.sandbox.plaid.sandbox import PlaidSandbox
 from tests.support import eventually
 
 

@@ -12,21 +12,21 @@ from typing import Any
 import msgspec
 import pytest
 
-from leaderjobs.connectors import plaid as module
 from leaderjobs.connectors.outcome import NO_ANSWER, NOT_SENT
 from leaderjobs.connectors.patience import MOST_UNANSWERED
-from leaderjobs.connectors.plaid import (
+from leaderjobs.connectors.plaid import connector as module
+from leaderjobs.connectors.plaid.connector import (
     MOST_RESTARTS,
     SYNC_PATH,
     Place,
     PlaidConnector,
 )
-from leaderjobs.connectors.plaid_errors import MUTATION, NOT_READY
-from leaderjobs.connectors.plaid_streams import TRANSACTIONS
+from leaderjobs.connectors.plaid.errors import MUTATION, NOT_READY
+from leaderjobs.connectors.plaid.streams import TRANSACTIONS
 from leaderjobs.errors import FatalError, NeedsUser, RateLimited, TransientError
 from leaderjobs.model.batch import Batch, Landing
 from leaderjobs.sandbox.faults import Fault, FaultKind
-from leaderjobs.sandbox.plaid import PlaidSandbox
+from leaderjobs.sandbox.plaid.sandbox import PlaidSandbox
 from tests.support import free_port
 from tests.unit.connectors.harness import Context, Table, plaid
 

@@ -13,7 +13,7 @@ from leaderjobs.errors import FatalError
 from leaderjobs.model.batch import Landing
 from leaderjobs.model.job import Window
 from leaderjobs.model.stream import CursorKind
-from leaderjobs.sandbox.catalog import CatalogSandbox
+from leaderjobs.sandbox.catalog.sandbox import CatalogSandbox
 from leaderjobs.testing import Context
 from tests.unit.connectors.catalog import (
     PAGE,

@@ -12,8 +12,8 @@ import msgspec
 import pytest
 
 from leaderjobs.connectors.pacing import Paces
-from leaderjobs.connectors.rest import RestConnector
-from leaderjobs.connectors.rest_settings import RestOperationSettings, RestSettings
+from leaderjobs.connectors.rest.connector import RestConnector
+from leaderjobs.connectors.rest.settings import RestOperationSettings, RestSettings
 from leaderjobs.model.effect import EffectState, Told
 from leaderjobs.model.settle import Basis, Wait
 from leaderjobs.sandbox.faults import Fault, FaultKind

@@ -9,7 +9,7 @@ import pytest
 
 from leaderjobs.errors import FatalError, LeaderJobsError, TransientError
 from leaderjobs.model.batch import Landing
-from leaderjobs.sandbox.catalog import API, GROUPS, CatalogSandbox
+from leaderjobs.sandbox.catalog.sandbox import API, GROUPS, CatalogSandbox
 from leaderjobs.sandbox.faults import Fault, FaultKind
 from leaderjobs.testing import Context
 from tests.unit.connectors.catalog import (

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import requests
 
-from leaderjobs.sandbox.stripe import StripeSandbox
+from leaderjobs.sandbox.stripe.sandbox import StripeSandbox
 from tests.integration.stripe_client import Stripe
 
 DECLINES = [

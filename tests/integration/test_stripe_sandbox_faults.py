@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from leaderjobs.sandbox.faults import Fault, FaultKind
-from leaderjobs.sandbox.stripe import StripeSandbox
+from leaderjobs.sandbox.stripe.sandbox import StripeSandbox
 from tests.integration.stripe_client import Stripe
 from tests.support import eventually
 

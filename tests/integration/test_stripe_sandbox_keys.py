@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from leaderjobs.sandbox.faults import Fault, FaultKind
-from leaderjobs.sandbox.stripe import StripeSandbox
+from leaderjobs.sandbox.stripe.sandbox import StripeSandbox
 from tests.integration.stripe_client import Answer, Stripe, meanwhile
 from tests.support import eventually
 

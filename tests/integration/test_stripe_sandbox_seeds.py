@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from leaderjobs.sandbox.stripe import StripeSandbox
+from leaderjobs.sandbox.stripe.sandbox import StripeSandbox
 from tests.integration.stripe_client import Stripe
 
 KINDS: dict[str, Any] = {

@@ -10,7 +10,7 @@ import pytest
 
 from leaderjobs.errors import FatalError
 from leaderjobs.model.batch import Landing
-from leaderjobs.sandbox.youtube import YouTubeSandbox
+from leaderjobs.sandbox.youtube.sandbox import YouTubeSandbox
 from leaderjobs.testing import Context
 from tests.unit.connectors.youtube_rig import WALKED, first_read, move_clock, sync, table, with_key, youtube
 

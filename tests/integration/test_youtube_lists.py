@@ -9,12 +9,12 @@ from itertools import islice
 
 import pytest
 
-from leaderjobs.connectors.youtube_lists import CHANNELS_PATH, COMMENTS_PATH, UPLOADS_PATH, VIDEOS_PATH
-from leaderjobs.connectors.youtube_walk import MOST_RELISTS
+from leaderjobs.connectors.youtube.lists import CHANNELS_PATH, COMMENTS_PATH, UPLOADS_PATH, VIDEOS_PATH
+from leaderjobs.connectors.youtube.walk import MOST_RELISTS
 from leaderjobs.errors import FatalError, Forbidden, TransientError
 from leaderjobs.model.batch import Landing
 from leaderjobs.sandbox.faults import Fault, FaultKind
-from leaderjobs.sandbox.youtube import YouTubeSandbox
+from leaderjobs.sandbox.youtube.sandbox import YouTubeSandbox
 from leaderjobs.testing import Context
 from tests.unit.connectors.youtube_rig import (
     WALKED,

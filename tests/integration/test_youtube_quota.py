@@ -12,8 +12,8 @@ from itertools import islice
 import pytest
 
 from leaderjobs import clock
-from leaderjobs.connectors.youtube_api import REPORTS
-from leaderjobs.connectors.youtube_lists import CHANNELS_PATH, COMMENTS_PATH, UPLOADS_PATH
+from leaderjobs.connectors.youtube.api import REPORTS
+from leaderjobs.connectors.youtube.lists import CHANNELS_PATH, COMMENTS_PATH, UPLOADS_PATH
 from leaderjobs.errors import (
     FatalError,
     Forbidden,
@@ -25,7 +25,7 @@ from leaderjobs.errors import (
     Unauthenticated,
 )
 from leaderjobs.sandbox.faults import Fault, FaultKind
-from leaderjobs.sandbox.youtube import YouTubeSandbox
+from leaderjobs.sandbox.youtube.sandbox import YouTubeSandbox
 from leaderjobs.testing import Context, Table
 from leaderjobs.values import Secret
 from tests.unit.connectors.youtube_rig import move_clock, stream_of, table, with_grant, with_key, youtube

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from leaderjobs.connectors.youtube_api import REPORTS as PATH
+from leaderjobs.connectors.youtube.api import REPORTS as PATH
 from leaderjobs.errors import FatalError, LeadershipLost, QuotaExhausted
 from leaderjobs.model.batch import Landing
 from leaderjobs.model.job import Window
 from leaderjobs.sandbox.faults import Fault, FaultKind
-from leaderjobs.sandbox.youtube import YouTubeSandbox
+from leaderjobs.sandbox.youtube.sandbox import YouTubeSandbox
 from leaderjobs.testing import Context, Table
 from tests.unit.connectors.youtube_rig import REPORTS, table, with_grant, youtube
 
@@ -131,7 +131,7 @@ def test_a_death_behind_any_day_of_the_look_back_leaves_no_day_as_it_was(
 def test_days_with_more_rows_than_an_answer_holds_are_whole(
     sandbox: YouTubeSandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("leaderjobs.connectors.youtube_reports.ROWS", 3)
+    monkeypatch.setattr("leaderjobs.connectors.youtube.reports.ROWS", 3)
     found = made(sandbox)
     sync(sandbox, found)
     assert found.rows == truth(sandbox)
@@ -141,7 +141,7 @@ def test_days_with_more_rows_than_an_answer_holds_are_whole(
 def test_an_answer_full_to_the_last_row_is_not_taken_for_the_end(
     sandbox: YouTubeSandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("leaderjobs.connectors.youtube_reports.ROWS", 4)
+    monkeypatch.setattr("leaderjobs.connectors.youtube.reports.ROWS", 4)
     found = made(sandbox)
     sync(sandbox, found)
     assert found.rows == truth(sandbox)
@@ -150,7 +150,7 @@ def test_an_answer_full_to_the_last_row_is_not_taken_for_the_end(
 def test_long_spans_are_asked_for_in_parts_and_days_between_them_stay_in_order(
     sandbox: YouTubeSandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("leaderjobs.connectors.youtube_reports.SPAN", timedelta(days=6))
+    monkeypatch.setattr("leaderjobs.connectors.youtube.reports.SPAN", timedelta(days=6))
     sandbox.days.drop(sandbox.days.through - 8 * DAY)
     sandbox.days.drop(sandbox.days.through - 9 * DAY)
     found = made(sandbox)
@@ -168,7 +168,7 @@ def test_nothing_at_all_moves_no_marker(sandbox: YouTubeSandbox) -> None:
 
 
 def test_a_filter_is_passed_on(sandbox: YouTubeSandbox) -> None:
-    from leaderjobs.connectors.youtube_settings import ReportSettings
+    from leaderjobs.connectors.youtube.settings import ReportSettings
 
     austria = ReportSettings(dimensions=("country", "day"), metrics=("views",), filters="country==AT")
     options = with_grant(sandbox, reports={"austria": austria})

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from leaderjobs.connectors.base import Connector
-from leaderjobs.sandbox.catalog import API, OAUTH, CatalogSandbox
+from leaderjobs.sandbox.catalog.sandbox import API, OAUTH, CatalogSandbox
 from leaderjobs.testing import LEAST_PAGES, Can
 from tests.contract.connectors.stand_in import EVERYTHING, StandIn
 from tests.unit.connectors.catalog import PAGE, catalog, truth

@@ -11,12 +11,12 @@ from typing import Any
 import msgspec
 
 from leaderjobs.connectors.base import Connector
-from leaderjobs.connectors.google_analytics import GoogleAnalyticsConnector, GoogleAnalyticsSettings
-from leaderjobs.connectors.google_analytics_streams import ReportSettings
+from leaderjobs.connectors.google_analytics.connector import GoogleAnalyticsConnector, GoogleAnalyticsSettings
+from leaderjobs.connectors.google_analytics.streams import ReportSettings
 from leaderjobs.connectors.pacing import Paces
 from leaderjobs.model.job import Window
-from leaderjobs.sandbox.google_analytics import GoogleAnalyticsSandbox
-from leaderjobs.sandbox.google_tokens import PATH
+from leaderjobs.sandbox.google.tokens import PATH
+from leaderjobs.sandbox.google_analytics.sandbox import GoogleAnalyticsSandbox
 from leaderjobs.testing import Can, Clock
 from leaderjobs.values import Duration, Secret
 from tests.contract.connectors.stand_in import EVERYTHING, StandIn

@@ -8,8 +8,8 @@ from decimal import Decimal
 from typing import Any
 
 from leaderjobs.connectors.base import Connector
-from leaderjobs.connectors.plaid import SYNC_PATH
-from leaderjobs.sandbox.plaid import PlaidSandbox
+from leaderjobs.connectors.plaid.connector import SYNC_PATH
+from leaderjobs.sandbox.plaid.sandbox import PlaidSandbox
 from leaderjobs.testing import LEAST_PAGES
 from tests.contract.connectors.stand_in import StandIn
 from tests.unit.connectors.harness import plaid

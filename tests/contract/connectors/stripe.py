@@ -8,7 +8,7 @@ from typing import Any
 
 from leaderjobs.connectors.base import Connector
 from leaderjobs.model.job import Window
-from leaderjobs.sandbox.stripe import StripeSandbox
+from leaderjobs.sandbox.stripe.sandbox import StripeSandbox
 from leaderjobs.testing import LEAST_PAGES, Can
 from tests.contract.connectors.stand_in import EVERYTHING, StandIn
 from tests.unit.connectors.pulling import pulling

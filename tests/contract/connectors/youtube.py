@@ -9,12 +9,12 @@ from typing import Any
 
 from leaderjobs.connectors.base import Connector
 from leaderjobs.connectors.pacing import Paces
-from leaderjobs.connectors.youtube import YouTubeConnector
-from leaderjobs.connectors.youtube_settings import ReportSettings, YouTubeSettings
+from leaderjobs.connectors.youtube.connector import YouTubeConnector
+from leaderjobs.connectors.youtube.settings import ReportSettings, YouTubeSettings
 from leaderjobs.sandbox.exchange import Reply, Request
 from leaderjobs.sandbox.faults import Fault
-from leaderjobs.sandbox.google_tokens import PATH
-from leaderjobs.sandbox.youtube import DATA, YouTubeSandbox
+from leaderjobs.sandbox.google.tokens import PATH
+from leaderjobs.sandbox.youtube.sandbox import DATA, YouTubeSandbox
 from leaderjobs.testing import LEAST_PAGES, Can, Clock
 from leaderjobs.values import Duration, Secret
 from tests.contract.connectors.stand_in import EVERYTHING, StandIn

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from leaderjobs import clock
-from leaderjobs.sandbox.google_analytics import GoogleAnalyticsSandbox
+from leaderjobs.sandbox.google_analytics.sandbox import GoogleAnalyticsSandbox
 from tests.integration.google_analytics.rig import Now
 
 

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from leaderjobs import clock
-from leaderjobs.connectors.google_analytics import GoogleAnalyticsConnector
+from leaderjobs.connectors.google_analytics.connector import GoogleAnalyticsConnector
 from leaderjobs.errors import LeaderJobsError
 from leaderjobs.model.batch import Batch, Landing
-from leaderjobs.sandbox.google_analytics import GoogleAnalyticsSandbox
+from leaderjobs.sandbox.google_analytics.sandbox import GoogleAnalyticsSandbox
 from leaderjobs.testing import Context, Table
 from tests.unit.connectors.analytics import analytics, table
 

@@ -16,7 +16,7 @@ from leaderjobs.errors import (
 from leaderjobs.model.batch import Batch
 from leaderjobs.model.job import Window
 from leaderjobs.sandbox.faults import Fault, FaultKind
-from leaderjobs.sandbox.google_analytics import GoogleAnalyticsSandbox
+from leaderjobs.sandbox.google_analytics.sandbox import GoogleAnalyticsSandbox
 from leaderjobs.testing import Context
 from leaderjobs.values import Duration
 from tests.integration.google_analytics.rig import (

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from leaderjobs.connectors.google_analytics import GoogleAnalyticsConnector
-from leaderjobs.connectors.google_analytics_errors import SERVER_ERROR_DELAY, SERVER_ERROR_PAUSE
+from leaderjobs.connectors.google_analytics.connector import GoogleAnalyticsConnector
+from leaderjobs.connectors.google_analytics.errors import SERVER_ERROR_DELAY, SERVER_ERROR_PAUSE
 from leaderjobs.connectors.pacing import Paces
 from leaderjobs.errors import (
     FatalError,
@@ -23,7 +23,7 @@ from leaderjobs.errors import (
 )
 from leaderjobs.model.batch import Batch
 from leaderjobs.sandbox.faults import Fault, FaultKind
-from leaderjobs.sandbox.google_analytics import GoogleAnalyticsSandbox
+from leaderjobs.sandbox.google_analytics.sandbox import GoogleAnalyticsSandbox
 from leaderjobs.testing import Context
 from tests.integration.google_analytics.rig import (
     APPLY,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from leaderjobs.connectors.google_analytics_streams import ReportSettings
+from leaderjobs.connectors.google_analytics.streams import ReportSettings
 from leaderjobs.errors import (
     FatalError,
 )
-from leaderjobs.sandbox.google_analytics import GoogleAnalyticsSandbox
-from leaderjobs.sandbox.google_analytics_data import Quality
+from leaderjobs.sandbox.google_analytics.data import Quality
+from leaderjobs.sandbox.google_analytics.sandbox import GoogleAnalyticsSandbox
 from tests.integration.google_analytics.rig import CHECKS, DAY, REPORTS, RESTART, STAGE, failing, sync
 from tests.unit.connectors.analytics import COUNTRIES, PAGES, table, truth
 
@@ -36,7 +36,7 @@ def test_numbers_keep_every_digit_and_lose_their_exponent(
     sent = iter(
         ["9007199254740993", "-0.10000000000000000555", "4.76E-2", "1E+3", "NaN", "1E999999", "7"] * 50
     )
-    monkeypatch.setattr("leaderjobs.sandbox.google_analytics._shown", lambda _: next(sent))
+    monkeypatch.setattr("leaderjobs.sandbox.google_analytics.sandbox._shown", lambda _: next(sent))
     found = table()
     sync(sandbox, found, start_date=sandbox.today(), page_size=100)
     values = {row[name] for row in found.rows.values() for name in PAGES.metrics}

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from leaderjobs.connectors.google_analytics import GoogleAnalyticsConnector
+from leaderjobs.connectors.google_analytics.connector import GoogleAnalyticsConnector
 from leaderjobs.model.marker import Marker
-from leaderjobs.sandbox.google_analytics import GoogleAnalyticsSandbox
+from leaderjobs.sandbox.google_analytics.sandbox import GoogleAnalyticsSandbox
 from leaderjobs.store.pool import Database
 from leaderjobs.store.tables import Tables
 from leaderjobs.testing import Context

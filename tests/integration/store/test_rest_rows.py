@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from leaderjobs.connectors.rest import RestConnector
+from leaderjobs.connectors.rest.connector import RestConnector
 from leaderjobs.model.marker import Marker
-from leaderjobs.sandbox.catalog import CatalogSandbox
+from leaderjobs.sandbox.catalog.sandbox import CatalogSandbox
 from leaderjobs.store.pool import Database
 from leaderjobs.store.tables import Tables
 from leaderjobs.testing import Context

@@ -9,10 +9,10 @@ from decimal import Decimal
 
 import pytest
 
-from leaderjobs.connectors.youtube import YouTubeConnector
-from leaderjobs.connectors.youtube_settings import ReportSettings
+from leaderjobs.connectors.youtube.connector import YouTubeConnector
+from leaderjobs.connectors.youtube.settings import ReportSettings
 from leaderjobs.model.marker import Marker
-from leaderjobs.sandbox.youtube import YouTubeSandbox
+from leaderjobs.sandbox.youtube.sandbox import YouTubeSandbox
 from leaderjobs.store.pool import Database
 from leaderjobs.store.tables import Tables
 from leaderjobs.testing import Context

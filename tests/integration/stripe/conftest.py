@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from leaderjobs.connectors.stripe import StripeConnector
+from leaderjobs.connectors.stripe.connector import StripeConnector
 from leaderjobs.sandbox.faults import Fault, FaultKind
-from leaderjobs.sandbox.stripe import StripeSandbox
+from leaderjobs.sandbox.stripe.sandbox import StripeSandbox
 from leaderjobs.values import Duration
 from tests.integration.stripe.rig import connect
 

@@ -6,11 +6,11 @@ from datetime import timedelta
 from typing import Any
 
 from leaderjobs.connectors.pacing import Paces
-from leaderjobs.connectors.stripe import StripeConnector, StripeSettings
-from leaderjobs.connectors.stripe_operation import post
+from leaderjobs.connectors.stripe.connector import StripeConnector, StripeSettings
+from leaderjobs.connectors.stripe.operation import post
 from leaderjobs.model.effect import Request
 from leaderjobs.sandbox.faults import Fault, FaultKind
-from leaderjobs.sandbox.stripe import StripeSandbox
+from leaderjobs.sandbox.stripe.sandbox import StripeSandbox
 from leaderjobs.values import Duration, Secret
 
 LOST = [

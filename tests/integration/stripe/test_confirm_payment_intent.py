@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from leaderjobs.connectors.stripe import StripeConnector
+from leaderjobs.connectors.stripe.connector import StripeConnector
 from leaderjobs.model.effect import EffectState
 from leaderjobs.sandbox.faults import Fault
-from leaderjobs.sandbox.stripe import StripeSandbox
+from leaderjobs.sandbox.stripe.sandbox import StripeSandbox
 from tests.integration.stripe.rig import LOST, NOT_ACTED, intent, named, paid
 from tests.unit.connectors.ledger import Ledger
 

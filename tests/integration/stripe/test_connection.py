@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from leaderjobs.connectors.stripe import StripeConnector
+from leaderjobs.connectors.stripe.connector import StripeConnector
 from leaderjobs.errors import FatalError, RateLimited, TransientError
 from leaderjobs.model.effect import Told
 from leaderjobs.sandbox.faults import Fault, FaultKind
-from leaderjobs.sandbox.stripe import StripeSandbox
+from leaderjobs.sandbox.stripe.sandbox import StripeSandbox
 from leaderjobs.values import Secret
 from tests.integration.stripe.rig import connect, invoice
 from tests.unit.connectors.ledger import Ledger

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from leaderjobs.connectors.stripe import StripeConnector
+from leaderjobs.connectors.stripe.connector import StripeConnector
 from leaderjobs.model.effect import EffectState, Told
 from leaderjobs.sandbox.faults import Fault
-from leaderjobs.sandbox.stripe import StripeSandbox
+from leaderjobs.sandbox.stripe.sandbox import StripeSandbox
 from tests.integration.stripe.rig import LOST, NOT_ACTED, intent, named
 from tests.unit.connectors.ledger import Ledger
 
@@ -79,7 +79,7 @@ def test_what_was_not_paid_is_not_given_back(sandbox: StripeSandbox, stripe: Str
 def test_ours_is_found_among_many(
     sandbox: StripeSandbox, stripe: StripeConnector, target: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("leaderjobs.connectors.stripe_operations.PAGE", 2)
+    monkeypatch.setattr("leaderjobs.connectors.stripe.operations.PAGE", 2)
     ledger = Ledger(stripe, "create_refund", payment_intent=target, amount=10, reference="first")
     ledger.send()
     ledger.lose_answer()
@@ -92,8 +92,8 @@ def test_ours_is_found_among_many(
 def test_more_refunds_than_can_be_looked_through_say_nothing(
     stripe: StripeConnector, target: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("leaderjobs.connectors.stripe_operations.PAGE", 1)
-    monkeypatch.setattr("leaderjobs.connectors.stripe_operations.MOST_REFUND_PAGES", 2)
+    monkeypatch.setattr("leaderjobs.connectors.stripe.operations.PAGE", 1)
+    monkeypatch.setattr("leaderjobs.connectors.stripe.operations.MOST_REFUND_PAGES", 2)
     for number in range(4):
         Ledger(stripe, "create_refund", payment_intent=target, amount=1, reference=str(number)).send()
     ledger = Ledger(stripe, "create_refund", payment_intent=target, amount=1, reference="x")

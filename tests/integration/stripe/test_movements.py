@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from leaderjobs import clock
-from leaderjobs.connectors.stripe import StripeConnector
-from leaderjobs.connectors.stripe_operation import post
+from leaderjobs.connectors.stripe.connector import StripeConnector
+from leaderjobs.connectors.stripe.operation import post
 from leaderjobs.errors import FatalError, LeadershipLost
 from leaderjobs.sandbox.faults import Fault, FaultKind
-from leaderjobs.sandbox.stripe import StripeSandbox
+from leaderjobs.sandbox.stripe.sandbox import StripeSandbox
 from tests.integration.stripe.rig import ask, invoice
 from tests.unit.connectors.harness import Context
 from tests.unit.connectors.ledger import Ledger
@@ -63,7 +63,7 @@ def test_an_invoice_of_last_week_that_was_paid_today_is_among_todays(
 def test_every_page_is_read(
     sandbox: StripeSandbox, stripe: StripeConnector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("leaderjobs.connectors.stripe_movements.PAGE", 2)
+    monkeypatch.setattr("leaderjobs.connectors.stripe.movements.PAGE", 2)
     targets = sandbox.add_invoices(7)
     for target in targets:
         sandbox.pay_by_other(target)

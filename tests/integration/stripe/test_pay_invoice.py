@@ -7,12 +7,12 @@ from datetime import timedelta
 
 import pytest
 
-from leaderjobs.connectors.stripe import StripeConnector
+from leaderjobs.connectors.stripe.connector import StripeConnector
 from leaderjobs.errors import LeadershipLost
 from leaderjobs.model.effect import EffectState, Told
 from leaderjobs.model.settle import Wait
 from leaderjobs.sandbox.faults import Fault, FaultKind
-from leaderjobs.sandbox.stripe import StripeSandbox
+from leaderjobs.sandbox.stripe.sandbox import StripeSandbox
 from tests.integration.stripe.rig import LOST, NOT_ACTED, ask, invoice, named, paid
 from tests.support import eventually
 from tests.unit.connectors.ledger import Ledger

@@ -13,7 +13,7 @@ from leaderjobs.model.batch import Landing
 from leaderjobs.model.job import Window
 from leaderjobs.sandbox.faults import Fault, FaultKind
 from leaderjobs.sandbox.keyed import OTHER
-from leaderjobs.sandbox.stripe import StripeSandbox
+from leaderjobs.sandbox.stripe.sandbox import StripeSandbox
 from leaderjobs.testing import Context
 from leaderjobs.values import Secret
 from tests.unit.connectors.pulling import TEN_MINUTES, Pulled, pulling

@@ -9,7 +9,7 @@ import pytest
 
 from leaderjobs.model.batch import Landing
 from leaderjobs.model.job import Window
-from leaderjobs.sandbox.stripe import StripeSandbox
+from leaderjobs.sandbox.stripe.sandbox import StripeSandbox
 from leaderjobs.testing import Context
 from tests.unit.connectors.pulling import TEN_MINUTES, Pulled, asked, at, vanish
 

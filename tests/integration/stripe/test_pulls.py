@@ -8,13 +8,13 @@ from decimal import Decimal
 
 import pytest
 
-from leaderjobs.connectors import stripe_pull
-from leaderjobs.connectors.stripe import StripeConnector
+from leaderjobs.connectors.stripe import pull as stripe_pull
+from leaderjobs.connectors.stripe.connector import StripeConnector
 from leaderjobs.errors import FatalError
 from leaderjobs.model.job import Window
 from leaderjobs.model.stream import CursorKind
 from leaderjobs.sandbox.faults import Fault, FaultKind
-from leaderjobs.sandbox.stripe import StripeSandbox
+from leaderjobs.sandbox.stripe.sandbox import StripeSandbox
 from leaderjobs.testing import Context
 from leaderjobs.values import Rate
 from tests.unit.connectors.pulling import Pulled, asked, pulling, stream

@@ -10,7 +10,7 @@ import pytest
 
 from leaderjobs.config import Settings
 from leaderjobs.connectors import registry
-from leaderjobs.connectors.google_analytics import GoogleAnalyticsSettings
+from leaderjobs.connectors.google_analytics.connector import GoogleAnalyticsSettings
 from leaderjobs.errors import ConfigError
 
 LoadText = Callable[..., Settings]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from leaderjobs import config
-from leaderjobs.connectors.rest_settings import RestOperationSettings
+from leaderjobs.connectors.rest.settings import RestOperationSettings
 from leaderjobs.errors import ConfigError
 
 GOOD = """\

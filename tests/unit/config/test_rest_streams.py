@@ -8,7 +8,7 @@ import pytest
 
 from leaderjobs import config
 from leaderjobs.connectors import registry
-from leaderjobs.connectors.rest_settings import RestSettings
+from leaderjobs.connectors.rest.settings import RestSettings
 from leaderjobs.errors import ConfigError
 
 PLAIN = {"path": '"/items"', "key": '"id"'}

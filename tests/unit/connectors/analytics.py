@@ -8,10 +8,10 @@ from typing import Any
 
 import msgspec
 
-from leaderjobs.connectors.google_analytics import GoogleAnalyticsConnector, GoogleAnalyticsSettings
-from leaderjobs.connectors.google_analytics_streams import ReportSettings
+from leaderjobs.connectors.google_analytics.connector import GoogleAnalyticsConnector, GoogleAnalyticsSettings
+from leaderjobs.connectors.google_analytics.streams import ReportSettings
 from leaderjobs.connectors.pacing import Paces
-from leaderjobs.sandbox.google_analytics import GoogleAnalyticsSandbox
+from leaderjobs.sandbox.google_analytics.sandbox import GoogleAnalyticsSandbox
 from leaderjobs.testing import Clock, Table
 from leaderjobs.values import Duration, Secret
 
@@ -73,6 +73,6 @@ def analytics(sandbox: GoogleAnalyticsSandbox, **other: Any) -> GoogleAnalyticsC
 
 def table(report: ReportSettings = PAGES, name: str = "pages") -> Table:
     """An empty table for one of its reports."""
-    from leaderjobs.connectors.google_analytics_streams import Report
+    from leaderjobs.connectors.google_analytics.streams import Report
 
     return Table(Report("424242", name, report).stream())

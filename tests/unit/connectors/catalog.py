@@ -10,9 +10,9 @@ from typing import Any
 import msgspec
 
 from leaderjobs.connectors.pacing import Paces
-from leaderjobs.connectors.rest import RestConnector
-from leaderjobs.connectors.rest_settings import RestSettings
-from leaderjobs.sandbox.catalog import CatalogSandbox
+from leaderjobs.connectors.rest.connector import RestConnector
+from leaderjobs.connectors.rest.settings import RestSettings
+from leaderjobs.sandbox.catalog.sandbox import CatalogSandbox
 from leaderjobs.testing import Clock, Context, Table
 
 PAGE = 10

@@ -6,8 +6,8 @@ from datetime import timedelta
 from typing import Any
 
 from leaderjobs.connectors.pacing import Paces
-from leaderjobs.connectors.plaid import PlaidConnector, PlaidSettings
-from leaderjobs.sandbox.plaid import PlaidSandbox
+from leaderjobs.connectors.plaid.connector import PlaidConnector, PlaidSettings
+from leaderjobs.sandbox.plaid.sandbox import PlaidSandbox
 from leaderjobs.testing import Clock, Context, Table
 from leaderjobs.values import Duration, Rate, Secret
 

@@ -6,10 +6,10 @@ from datetime import timedelta
 from typing import Any
 
 from leaderjobs.connectors.pacing import Paces
-from leaderjobs.connectors.stripe import StripeConnector, StripeSettings
+from leaderjobs.connectors.stripe.connector import StripeConnector, StripeSettings
 from leaderjobs.model.stream import Stream
 from leaderjobs.sandbox.keyed import OTHER
-from leaderjobs.sandbox.stripe import StripeSandbox
+from leaderjobs.sandbox.stripe.sandbox import StripeSandbox
 from leaderjobs.testing import Clock, Context, Table
 from leaderjobs.values import Duration, Rate, Secret
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from leaderjobs.connectors.pacing import Paces
-from leaderjobs.connectors.singer import SingerConnector
-from leaderjobs.connectors.singer_settings import SingerSelection, SingerSettings
+from leaderjobs.connectors.singer.connector import SingerConnector
+from leaderjobs.connectors.singer.settings import SingerSelection, SingerSettings
 from leaderjobs.values import Duration, Secret
 from tests.unit.connectors import orders_tap
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from leaderjobs import clock
-from leaderjobs.connectors.google_analytics_errors import (
+from leaderjobs.connectors.google_analytics.errors import (
     CONCURRENCY_DELAY,
     LOCKED_DELAY,
     RATE_DELAY,
@@ -18,7 +18,7 @@ from leaderjobs.connectors.google_analytics_errors import (
     next_midnight,
     refusal,
 )
-from leaderjobs.connectors.google_analytics_place import Place
+from leaderjobs.connectors.google_analytics.place import Place
 from leaderjobs.connectors.outcome import Answer
 from leaderjobs.errors import (
     ConnectorError,

@@ -14,8 +14,8 @@ import msgspec
 import pytest
 
 from leaderjobs import clock
-from leaderjobs.connectors import google_auth
-from leaderjobs.connectors.google_auth import GoogleCredentials, GoogleSettings
+from leaderjobs.connectors.google import auth as google_auth
+from leaderjobs.connectors.google.auth import GoogleCredentials, GoogleSettings
 from leaderjobs.connectors.outcome import NO_ANSWER, NOT_SENT, Answer
 from leaderjobs.errors import (
     ConfigError,
@@ -28,7 +28,7 @@ from leaderjobs.errors import (
     Unauthenticated,
 )
 from leaderjobs.sandbox.faults import Fault, FaultKind
-from leaderjobs.sandbox.google_analytics import SCOPES, GoogleAnalyticsSandbox
+from leaderjobs.sandbox.google_analytics.sandbox import SCOPES, GoogleAnalyticsSandbox
 from leaderjobs.values import Duration, Secret
 from tests.support import eventually
 from tests.unit.connectors.analytics import by_key, settings

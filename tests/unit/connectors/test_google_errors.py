@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from leaderjobs.connectors.google_errors import error_in, reasons
+from leaderjobs.connectors.google.errors import error_in, reasons
 from leaderjobs.connectors.outcome import Answer
 
 

@@ -21,7 +21,7 @@ from leaderjobs.connectors.http import HttpClient, parse_retry_after
 from leaderjobs.connectors.outcome import NO_ANSWER, NOT_SENT
 from leaderjobs.errors import FatalError, Interrupted, LeaderJobsError, TransientError
 from leaderjobs.sandbox.faults import Fault, FaultKind
-from leaderjobs.sandbox.plaid import PlaidSandbox
+from leaderjobs.sandbox.plaid.sandbox import PlaidSandbox
 from tests.support import eventually, free_port
 
 PATH = "/transactions/sync"

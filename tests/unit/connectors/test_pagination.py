@@ -11,8 +11,8 @@ import pytest
 from msgspec import Raw
 
 from leaderjobs.connectors.http import HttpClient
-from leaderjobs.connectors.pagination import MOST_TOKEN_CHARS, Page, Pagination, Spot, next_link
-from leaderjobs.connectors.rest_stream_settings import RestPagination
+from leaderjobs.connectors.rest.pagination import MOST_TOKEN_CHARS, Page, Pagination, Spot, next_link
+from leaderjobs.connectors.rest.stream_settings import RestPagination
 from leaderjobs.errors import FatalError
 from tests.unit.connectors.wires import answering, serving
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leaderjobs.connectors.outcome import Answer
-from leaderjobs.connectors.plaid_errors import PlaidError, item_refusal, refusal
+from leaderjobs.connectors.plaid.errors import PlaidError, item_refusal, refusal
 from leaderjobs.errors import ConnectorError, FatalError, NeedsUser, RateLimited, TransientError
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from msgspec import DecodeError, Raw
 
-from leaderjobs.connectors import records
-from leaderjobs.connectors.rest_client import Told
-from leaderjobs.connectors.rest_rows import Rows
-from leaderjobs.connectors.rest_stream_settings import RestDeleted, RestStreamSettings
+from leaderjobs.connectors.rest import records
+from leaderjobs.connectors.rest.client import Told
+from leaderjobs.connectors.rest.rows import Rows
+from leaderjobs.connectors.rest.stream_settings import RestDeleted, RestStreamSettings
 from leaderjobs.errors import FatalError
 
 NUMBERS = b'{"id":12345678901234567890123,"a":0.10,"b":1e400,"c":-0.0,"d":"\\u00e9\\/"}'

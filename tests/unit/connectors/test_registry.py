@@ -10,10 +10,10 @@ import pytest
 
 from leaderjobs.connectors import registry
 from leaderjobs.connectors.pacing import Paces
-from leaderjobs.connectors.plaid import PlaidConnector, PlaidSettings
-from leaderjobs.connectors.rest import RestConnector
-from leaderjobs.connectors.rest_settings import RestOperationSettings, RestSettings
-from leaderjobs.connectors.stripe import StripeConnector, StripeSettings
+from leaderjobs.connectors.plaid.connector import PlaidConnector, PlaidSettings
+from leaderjobs.connectors.rest.connector import RestConnector
+from leaderjobs.connectors.rest.settings import RestOperationSettings, RestSettings
+from leaderjobs.connectors.stripe.connector import StripeConnector, StripeSettings
 from leaderjobs.errors import ConfigError, FatalError
 from leaderjobs.model.effect import Request
 from leaderjobs.values import Secret

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from leaderjobs.connectors.rest_auth import Credentials
-from leaderjobs.connectors.rest_auth_settings import RestAuth
+from leaderjobs.connectors.rest.auth import Credentials
+from leaderjobs.connectors.rest.auth_settings import RestAuth
 from leaderjobs.errors import (
     ConfigError,
     FatalError,
@@ -23,7 +23,7 @@ from leaderjobs.errors import (
     Unauthenticated,
 )
 from leaderjobs.model.effect import Request
-from leaderjobs.sandbox.catalog import API, OAUTH, CatalogSandbox
+from leaderjobs.sandbox.catalog.sandbox import API, OAUTH, CatalogSandbox
 from leaderjobs.sandbox.faults import Fault, FaultKind
 from leaderjobs.testing import Context
 from leaderjobs.values import Secret

@@ -9,7 +9,7 @@ import pytest
 
 from leaderjobs import clock
 from leaderjobs.connectors.outcome import Answer
-from leaderjobs.connectors.rest_errors import refusal, reset_of
+from leaderjobs.connectors.rest.errors import refusal, reset_of
 from leaderjobs.errors import FatalError, Forbidden, RateLimited, TransientError, Unauthenticated
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -10,9 +10,9 @@ import pytest
 
 from leaderjobs.connectors.outcome import Answer
 from leaderjobs.connectors.pacing import Paces
-from leaderjobs.connectors.rest import RestConnector
-from leaderjobs.connectors.rest_operation import RestOperation
-from leaderjobs.connectors.rest_settings import RestOperationSettings, RestSettings
+from leaderjobs.connectors.rest.connector import RestConnector
+from leaderjobs.connectors.rest.operation import RestOperation
+from leaderjobs.connectors.rest.settings import RestOperationSettings, RestSettings
 from leaderjobs.errors import (
     ConfigError,
     FatalError,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from leaderjobs.connectors.rest_settings import RestOperationSettings
+from leaderjobs.connectors.rest.settings import RestOperationSettings
 from leaderjobs.errors import (
     ConfigError,
 )
@@ -32,7 +32,7 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], s
 
 GOOD = """
 from datetime import timedelta
-from leaderjobs.connectors.rest_operation import RestOperation
+from leaderjobs.connectors.rest.operation import RestOperation
 from leaderjobs.connectors.base import Operation
 from leaderjobs.model.settle import Rules
 

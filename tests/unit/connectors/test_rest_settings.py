@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from leaderjobs.connectors.rest_settings import RestOperationSettings, RestSettings
+from leaderjobs.connectors.rest.settings import RestOperationSettings, RestSettings
 
 CONNECTION: dict[str, Any] = {"base_url": "https://api.example.com"}
 ORDER: dict[str, Any] = {

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from leaderjobs.connectors.pagination import Spot
-from leaderjobs.connectors.rest import RestConnector
-from leaderjobs.connectors.rest_place import Anchor, Place, State, Walk
-from leaderjobs.connectors.rest_request import asked_since
-from leaderjobs.connectors.rest_settings import RestSettings
-from leaderjobs.connectors.rest_stream_settings import RestIncremental, RestStreamSettings
-from leaderjobs.connectors.rest_streams import described
-from leaderjobs.connectors.rest_times import Form, Value, kept
+from leaderjobs.connectors.rest.connector import RestConnector
+from leaderjobs.connectors.rest.pagination import Spot
+from leaderjobs.connectors.rest.place import Anchor, Place, State, Walk
+from leaderjobs.connectors.rest.request import asked_since
+from leaderjobs.connectors.rest.settings import RestSettings
+from leaderjobs.connectors.rest.stream_settings import RestIncremental, RestStreamSettings
+from leaderjobs.connectors.rest.streams import described
+from leaderjobs.connectors.rest.times import Form, Value, kept
 from leaderjobs.errors import FatalError
 from leaderjobs.model.stream import ColumnType, CursorKind
 from leaderjobs.values import Duration

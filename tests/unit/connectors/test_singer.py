@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from leaderjobs.connectors import singer
+from leaderjobs.connectors.singer import connector as singer
 from leaderjobs.errors import FatalError, LeaderJobsError, TransientError
 from leaderjobs.model.batch import Landing
 from leaderjobs.testing import Context, Table

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from leaderjobs.connectors.singer_catalog import Chosen, checked, choose
-from leaderjobs.connectors.singer_settings import SingerSelection, SingerSettings
+from leaderjobs.connectors.singer.catalog import Chosen, checked, choose
+from leaderjobs.connectors.singer.settings import SingerSelection, SingerSettings
 from leaderjobs.errors import FatalError
 
 PROPERTIES = {"id": {"type": "integer"}, "amount": {}, "notes": {}, "blob": {}}

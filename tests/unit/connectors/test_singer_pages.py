@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from leaderjobs.connectors.singer_pages import Pages, Place
-from leaderjobs.connectors.singer_settings import SingerSelection
+from leaderjobs.connectors.singer.pages import Pages, Place
+from leaderjobs.connectors.singer.settings import SingerSelection
 from leaderjobs.errors import FatalError
 from leaderjobs.model.batch import Batch, Landing
 from leaderjobs.model.stream import Stream

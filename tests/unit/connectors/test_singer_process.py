@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from leaderjobs import clock
-from leaderjobs.connectors import singer_process
+from leaderjobs.connectors.singer import process as singer_process
 from leaderjobs.embedded.process import started_at
 from leaderjobs.errors import Interrupted, LeaderJobsError, LeadershipLost, TransientError
 from leaderjobs.testing import Context, Table

@@ -11,7 +11,7 @@ import pytest
 from leaderjobs import config
 from leaderjobs.connectors import registry
 from leaderjobs.connectors.pacing import Paces
-from leaderjobs.connectors.singer_settings import Configuration, SingerSettings
+from leaderjobs.connectors.singer.settings import Configuration, SingerSettings
 from leaderjobs.errors import ConfigError
 from leaderjobs.model.stream import CursorKind
 from leaderjobs.values import Secret

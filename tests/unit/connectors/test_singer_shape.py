@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from leaderjobs.connectors.singer_shape import MOST_COLUMNS, key_of, shaped
+from leaderjobs.connectors.singer.shape import MOST_COLUMNS, key_of, shaped
 from leaderjobs.model.stream import Stream
 
 STREAM = Stream(name="orders", key=("_leaderjobs_id",), comment="Orders")

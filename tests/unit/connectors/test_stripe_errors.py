@@ -1,4 +1,4 @@
-"""Every row of the table of `stripe_errors`, and the statuses of the objects."""
+"""Every row of the table of `stripe.errors`, and the statuses of the objects."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 
 from leaderjobs.connectors.base import Operation
 from leaderjobs.connectors.outcome import Answer
-from leaderjobs.connectors.stripe_errors import failure
-from leaderjobs.connectors.stripe_operations import OPERATIONS
+from leaderjobs.connectors.stripe.errors import failure
+from leaderjobs.connectors.stripe.operations import OPERATIONS
 from leaderjobs.errors import FatalError, Forbidden, RateLimited, TransientError, Unauthenticated
 from leaderjobs.model.effect import Told
 

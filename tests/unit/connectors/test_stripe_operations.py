@@ -15,8 +15,8 @@ import pytest
 from leaderjobs.connectors.base import Operation
 from leaderjobs.connectors.outcome import Answer
 from leaderjobs.connectors.pacing import Paces
-from leaderjobs.connectors.stripe import StripeConnector, StripeSettings
-from leaderjobs.connectors.stripe_operations import OPERATIONS
+from leaderjobs.connectors.stripe.connector import StripeConnector, StripeSettings
+from leaderjobs.connectors.stripe.operations import OPERATIONS
 from leaderjobs.errors import ConfigError, FatalError, UsageError
 from leaderjobs.model.effect import Effect, Request, Told, Verdict
 from leaderjobs.values import Secret

@@ -11,10 +11,10 @@ from msgspec.structs import replace
 
 from leaderjobs import clock
 from leaderjobs.connectors.outcome import NO_ANSWER, Answer
-from leaderjobs.connectors.stripe_pull_place import SETTLING, Place, Tail
-from leaderjobs.connectors.stripe_pull_source import Source
-from leaderjobs.connectors.stripe_rows import Page, Row, changes, page_of, server_time
-from leaderjobs.connectors.stripe_streams import SOURCES
+from leaderjobs.connectors.stripe.pull_place import SETTLING, Place, Tail
+from leaderjobs.connectors.stripe.pull_source import Source
+from leaderjobs.connectors.stripe.rows import Page, Row, changes, page_of, server_time
+from leaderjobs.connectors.stripe.streams import SOURCES
 from leaderjobs.errors import FatalError, TransientError
 
 NOW = 1_800_000_000

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from leaderjobs.connectors.outcome import Answer
-from leaderjobs.connectors.youtube_errors import NOTHING_THERE, STALE_TOKEN, refusal
+from leaderjobs.connectors.youtube.errors import NOTHING_THERE, STALE_TOKEN, refusal
 from leaderjobs.errors import (
     ConnectorError,
     FatalError,

@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from leaderjobs.connectors.youtube import YouTubeConnector
-from leaderjobs.connectors.youtube_place import OVERLAP, Place
-from leaderjobs.connectors.youtube_settings import ReportSettings, YouTubeSettings
+from leaderjobs.connectors.youtube.connector import YouTubeConnector
+from leaderjobs.connectors.youtube.place import OVERLAP, Place
+from leaderjobs.connectors.youtube.settings import ReportSettings, YouTubeSettings
 from leaderjobs.errors import FatalError
 from leaderjobs.model.stream import ColumnType, CursorKind
 from leaderjobs.values import Duration, Secret

@@ -11,11 +11,11 @@ import pytest
 
 from leaderjobs import clock
 from leaderjobs.connectors.pacing import Paces
-from leaderjobs.connectors.youtube import YouTubeConnector
-from leaderjobs.connectors.youtube_settings import ReportSettings, YouTubeSettings
+from leaderjobs.connectors.youtube.connector import YouTubeConnector
+from leaderjobs.connectors.youtube.settings import ReportSettings, YouTubeSettings
 from leaderjobs.model.stream import Stream
-from leaderjobs.sandbox.youtube import YouTubeSandbox
-from leaderjobs.sandbox.youtube_shelf import Channel
+from leaderjobs.sandbox.youtube.sandbox import YouTubeSandbox
+from leaderjobs.sandbox.youtube.shelf import Channel
 from leaderjobs.testing import Clock, Context, Table
 from leaderjobs.values import Duration, Secret
 from tests.unit.connectors.harness import BOUND

@@ -11,8 +11,8 @@ from urllib.parse import urlencode
 import pytest
 
 from leaderjobs.sandbox.exchange import Reply, Request
-from leaderjobs.sandbox.google_analytics import GoogleAnalyticsSandbox
-from leaderjobs.sandbox.google_tokens import JWT_GRANT
+from leaderjobs.sandbox.google.tokens import JWT_GRANT
+from leaderjobs.sandbox.google_analytics.sandbox import GoogleAnalyticsSandbox
 
 RUN = "/v1beta/properties/424242:runReport"
 REPORT: dict[str, Any] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from email.message import Message
 
-from leaderjobs.sandbox.plaid import PlaidSandbox
+from leaderjobs.sandbox.plaid.sandbox import PlaidSandbox
 from leaderjobs.sandbox.server import MOST_RECORDED, MOST_RECORDED_BYTES
 
 

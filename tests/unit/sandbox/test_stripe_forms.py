@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leaderjobs.sandbox.stripe_errors import StripeError
-from leaderjobs.sandbox.stripe_expand import checked
-from leaderjobs.sandbox.stripe_forms import Params, canonical, fields, nested
+from leaderjobs.sandbox.stripe.errors import StripeError
+from leaderjobs.sandbox.stripe.expand import checked
+from leaderjobs.sandbox.stripe.forms import Params, canonical, fields, nested
 from tests.integration.stripe_client import flat
 
 NAMES = st.text("abc_", min_size=1, max_size=4)

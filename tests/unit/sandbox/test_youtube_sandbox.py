@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import requests
 
-from leaderjobs.sandbox.youtube import YouTubeSandbox
+from leaderjobs.sandbox.youtube.sandbox import YouTubeSandbox
 from tests.unit.connectors.harness import BOUND
 
 DATA = "/youtube/v3/"

@@ -1,0 +1,1 @@
+"""Plaid: Items whose data is a log of what happened to each object; a cursor is a place in it."""
