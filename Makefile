@@ -20,7 +20,7 @@ demo: .venv/demo ## Kill a leader in the middle of a sync and watch a follower c
 
 test: .venv/dev ## Run everything: format, lint, types, imports, all tests
 	@$(MAKE) --no-print-directory lint
-	@$(BIN)/pytest -n 2 --dist loadfile -m "not soak and not alone"
+	@$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder -m "not soak and not alone"
 	@$(BIN)/pytest -m "alone and not soak"
 
 check: .venv/dev ## Run what is quick: format, lint, types, imports, unit tests

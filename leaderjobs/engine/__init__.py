@@ -15,7 +15,7 @@ Who is authoritative for what
 A member's states
     FOLLOWING   in line; the follower keeps the replica
     CLAIMED     the coordinator said yes; heartbeats run; the fence is being raised; nothing else may happen
-    LEADING     the fence is ours; the services of `leader` run: rescue, dispatch, run
+    LEADING     the fence is ours; the services of `leader` run: rescue, dispatch, run, upkeep of the tables
     PAUSED      the link is in doubt, or half of the trusted time passed: start nothing, finish what runs
     DRAINING    asked to stop: claim nothing, stop every sync between two pages, give the attempts back
     STEPPED DOWN  LOST, own node gone, or the deadline passed: everything of this Term is cut off at once

@@ -34,4 +34,14 @@ outcome is unknown: StoreUnavailable, and the caller reads the marker or the job
 
 SQL lives in `sql/*.sql` (statements by name) and `migrations/*.sql`; what a page's landing needs is a
 function of the schema, because the table's name is data there.
+
+How a page lands (`batches`; the SQL is in migrations 0001 and 0003):
+- its rows take an order key, the marker's sequence or the provider's own, and one with a lower key never
+  takes the place of one with a higher; so a stream's sequence never begins anew. `Markers.reset` forgets the
+  cursor, keeps the sequence and counts `resets`: an attempt that is at work with the old cursor is refused
+  its next page, which it would otherwise commit as if nothing had been forgotten;
+- pages that must show together are staged, what a complete listing has met is remembered, both durably and
+  under the pile of their stream. A job with a window has a pile of its own: its pages may come between those
+  of the stream's own update, and must neither complete nor spoil it;
+- a scope's column may be one that is still being filled (`tables`): the view's expression is used for it.
 """

@@ -27,9 +27,10 @@ SHAPE = {
     ("arguments", "names"),
     [
         (["failover", "--only", "sigterm"], ["sigterm"]),
-        (
-            ["replica_lag", "--busy-seconds", "1", "--idle-seconds", "2"],
+        pytest.param(
+            ["replica_lag", "--busy-seconds", "2", "--idle-seconds", "3"],
             ["lag_busy_p50", "lag_busy_p99", "lag_idle_p50", "lag_idle_p99"],
+            marks=pytest.mark.soak,
         ),
         (
             # The other peers are fetched from a package index, which tests never ask.
@@ -40,7 +41,11 @@ SHAPE = {
             ],
         ),
         (["startup"], ["help", "status"]),
-        (["charges", "--invoices", "20"], ["payments_per_invoice", "payments_of_one_invoice_at_most"]),
+        pytest.param(
+            ["charges", "--invoices", "20"],
+            ["payments_per_invoice", "payments_of_one_invoice_at_most"],
+            marks=pytest.mark.soak,
+        ),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, list) else "",
 )

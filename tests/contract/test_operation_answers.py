@@ -52,7 +52,7 @@ HEADERS = st.dictionaries(
 
 
 @every_operation
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(status=STATUSES, body=BODIES, headers=HEADERS)
 def test_any_answer_has_a_verdict_that_can_be_kept(
     operation: Operation, status: int, body: bytes, headers: dict[str, str]
@@ -68,7 +68,7 @@ def test_any_answer_has_a_verdict_that_can_be_kept(
 
 
 @every_operation
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(status=STATUSES, body=BODIES)
 def test_any_look_up_has_a_verdict_that_can_be_kept(operation: Operation, status: int, body: bytes) -> None:
     effect = planned(operation, **WISHES[operation])

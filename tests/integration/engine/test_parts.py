@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import psycopg
+import pytest
 
 from leaderjobs import clock
 from leaderjobs.connectors.base import ReadContext
+from leaderjobs.engine import runner
 from leaderjobs.errors import QuotaExhausted, TransientError
 from leaderjobs.model.batch import Batch, Landing
 from leaderjobs.model.event import EventKind
@@ -125,6 +127,44 @@ def test_a_quota_that_the_provider_says_is_used_up_holds_too(surroundings: Bench
 
     assert eventually(surroundings.stores.holds.all)[0].person is False
     assert surroundings.stores.quotas.all()[0].used == 10
+
+
+def test_a_long_pull_says_how_far_it_is_how_fast_and_how_long_it_will_take(
+    surroundings: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "PROGRESS_EVERY", timedelta(0))
+    running = surroundings.start("a")
+
+    def read(stream: str, cursor: Cursor | None, context: ReadContext) -> Iterator[Batch]:
+        yield dataclasses.replace(page(stream, 1, {"at": 1}), rows=40, total=100)
+        yield dataclasses.replace(page(stream, 2, {"at": 2}), rows=50)
+
+    surroundings.script.read = read
+    surroundings.ended(surroundings.enqueue(streams=("first",)))
+
+    facts = [event.facts for event in running.saw(EventKind.JOB_PROGRESSED)]
+    assert [(each["rows"], each["pages"], each["total"]) for each in facts] == [(40, 1, 100), (90, 2, 100)]
+    assert all(each["rows_per_second"] for each in facts)
+    assert all("seconds_left" in each for each in facts)
+
+
+def test_a_shape_that_no_table_can_have_ends_the_job_with_the_reason(surroundings: Bench) -> None:
+    surroundings.start("a")
+    bad = dataclasses.replace(FIRST, name="first", columns=tuple(_columns(1600)))
+
+    def read(stream: str, cursor: Cursor | None, context: ReadContext) -> Iterator[Batch]:
+        yield dataclasses.replace(page(stream, 1, {"at": 1}), shape=bad)
+
+    surroundings.script.read = read
+    job = surroundings.ended(surroundings.enqueue(streams=("first",)))
+
+    assert job.state is JobState.DISCARDED
+    assert "columns" in str(job.error)
+
+
+def _columns(count: int) -> Iterator[Column]:
+    for number in range(count):
+        yield Column(f"c{number}", ColumnType.TEXT, (f"c{number}",))
 
 
 def test_a_page_that_needs_another_shape_finds_its_table_made_to_fit(surroundings: Bench) -> None:

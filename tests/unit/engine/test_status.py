@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from leaderjobs.engine.status import CoordinatorView, DatabaseView, report, unreachable
-from leaderjobs.model.job import JobState
+from leaderjobs.model.job import Job, JobState, Progress
 from leaderjobs.model.marker import Marker
 from leaderjobs.model.member import LeaderInfo, Member, ReplicaPosition
+from leaderjobs.model.quota import QuotaUse
 from leaderjobs.model.report import Reach, StatusReport
 from leaderjobs.store.holds import StoredHold
 from leaderjobs.store.terms import StoredTerm
@@ -43,6 +45,23 @@ def a_database(*markers: Marker, origin: str = "o") -> DatabaseView:
 
 def a_view(*members: Member, leader: LeaderInfo | None = None) -> CoordinatorView:
     return CoordinatorView("zookeeper", error="", leader=leader, members=list(members), origin="o")
+
+
+def a_job(**values: Any) -> Job:
+    return Job(
+        id=1,
+        target="billing",
+        connection="billing",
+        streams=("charges",),
+        state=JobState.RUNNING,
+        key=None,
+        priority=5,
+        attempt=1,
+        max_attempts=20,
+        scheduled_at=NOON,
+        created_at=NOON,
+        **values,
+    )
 
 
 def codes(told: StatusReport) -> list[str]:
@@ -126,6 +145,28 @@ def test_a_held_connection_says_who_must_act_and_how_to_go_on() -> None:
     told = report("acme", a_view(leader=a_leader()), database, LIMIT, NOON)
     assert (codes(told), told.healthy) == (["connection_held"], True)
     assert "leaderjobs connections release household" in told.problems[0].message
+
+
+def test_a_quota_that_is_used_up_needs_nobody_and_says_when_it_goes_on() -> None:
+    database = a_database()
+    database.holds = [StoredHold("tube", "quota_exhausted", "all used", NOON, seconds(900), person=False)]
+    database.quotas = [QuotaUse("tube:today", 9500, 9500, seconds(900))]
+    told = report("acme", a_view(leader=a_leader()), database, LIMIT, NOON)
+    assert (codes(told), told.healthy) == (["quota_exhausted"], True)
+    assert "go on at" in told.problems[0].message
+    assert [(each.name, each.used, each.limit) for each in told.quotas] == [("tube:today", 9500, 9500)]
+
+
+def test_progress_has_a_rate_and_the_time_left_where_a_total_is_known() -> None:
+    database = a_database()
+    began = a_job(started_at=NOON, started_rows=100, progress=Progress("charges", 5, 300, 200, 1000))
+    database.running = [began, a_job(started_at=NOON, progress=Progress("charges", 5, 300, 200))]
+    known, unknown = (
+        each.progress for each in report("acme", a_view(), database, LIMIT, seconds(10)).running
+    )
+    # 200 rows in 10 s by this attempt, and 800 of the stream to come.
+    assert (known.rows_per_second, known.total, known.seconds_left) == (20.0, 1000, 40.0)
+    assert (unknown.total, unknown.seconds_left) == (None, None)
 
 
 def test_lag_is_unknown_while_the_database_is_down() -> None:
