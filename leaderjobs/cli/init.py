@@ -38,7 +38,8 @@ TEMPLATE = """\
 # Where members keep their copy of how far every stream is; left out: your state directory.
 #state_directory = "/var/lib/leaderjobs"
 
-# An account at a third party. `leaderjobs connectors list` names the others, `connectors show NAME` what each takes.
+# An account at a third party.
+# `leaderjobs connectors list` names the other connectors, `leaderjobs connectors show NAME` what each takes.
 #[connections.household]
 #connector = "plaid"
 # https only, loopback excepted.
@@ -55,7 +56,7 @@ TEMPLATE = """\
 # Of one request, from the connect to the last byte.
 #timeout = "30s"
 
-# One to pull from and to act on: `leaderjobs enqueue billing.pay_invoice invoice=in_123 amount=1200 currency=usd`.
+# One to act on, too: `leaderjobs enqueue billing.pay_invoice invoice=in_123 amount=1200 currency=usd`.
 #[connections.billing]
 #connector = "stripe"
 #api_key = { env = "STRIPE_API_KEY" }
