@@ -89,13 +89,12 @@ def _connector(reader: Reader, name: str, environ: Mapping[str, str]) -> str:
     path = ("connections", name)
     variable = variable_of((*path, "connector"))
     value = environ.get(variable) or reader.table(*path).get("connector")
-    allowed = ", ".join(f'"{known}"' for known in registry.names()) + ', or "module:Class"'
     if value is None:
-        raise reader.fail(path, f": connector is missing; allowed: {allowed}")
-    if not isinstance(value, str) or (value not in registry.names() and ":" not in value):
+        raise reader.fail(path, f": connector is missing; allowed: {_connectors()}")
+    if not isinstance(value, str) or not registry.may_be(value):
         if environ.get(variable):
-            raise ConfigError(f"{variable} = {shown(value)}: allowed: {allowed}")
-        raise reader.fail((*path, "connector"), f" = {shown(value)}: allowed: {allowed}")
+            raise ConfigError(f"{variable} = {shown(value)}: allowed: {_connectors()}")
+        raise reader.fail((*path, "connector"), f" = {shown(value)}: allowed: {_connectors()}")
     try:
         registry.settings_type(value)
     except ConfigError as error:
@@ -103,6 +102,12 @@ def _connector(reader: Reader, name: str, environ: Mapping[str, str]) -> str:
             raise ConfigError(f"{variable}: {error}") from None
         raise reader.fail((*path, "connector"), f": {error}") from None
     return value
+
+
+def _connectors() -> str:
+    from leaderjobs.connectors import registry
+
+    return ", ".join(f'"{known}"' for known in registry.names()) + ', or "module:Class"'
 
 
 def _operations(reader: Reader, connectors: Mapping[str, str]) -> dict[str, dict[str, msgspec.Struct]]:

@@ -57,7 +57,11 @@ def test_a_run_without_one_says_what_holds(
 
 
 @pytest.mark.timeout(180)
-@pytest.mark.parametrize("wanted", [Wanted(18, 176, 1, 80), Wanted(18, 353, 3, 80)], ids=["one", "three"])
+@pytest.mark.parametrize(
+    "wanted",
+    [pytest.param(Wanted(18, 176, 1, 80), marks=pytest.mark.soak), Wanted(18, 353, 3, 80)],
+    ids=["one", "three"],
+)
 def test_invariants_hold_while_everything_breaks(tmp_path: Path, wanted: Wanted) -> None:
     assert assert_holds(tmp_path, wanted) >= LEAST
 

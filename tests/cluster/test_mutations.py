@@ -80,6 +80,8 @@ WITHOUT: tuple[tuple[str, Scenario, str], ...] = (
     ),
     ("attempt_spent", scenarios.a_leader_killed_at_work, "I7: job .* is available with attempt 1"),
 )
+# One for each judge; the others are left to a soak.
+QUICK = {"stamp_skipped", "look_up_ignored", "fence_ignored", "deadline_ignored", "rescue_skipped"}
 pytestmark = pytest.mark.timeout(120)
 
 
@@ -100,7 +102,11 @@ def test_with_all_guards_the_story_ends_well(field: Field, story: Scenario) -> N
     judge(field.history.entries(), CHECKS)
 
 
-@pytest.mark.parametrize(("guard", "story", "said"), WITHOUT, ids=[guard for guard, _, _ in WITHOUT])
+@pytest.mark.parametrize(
+    ("guard", "story", "said"),
+    [each if each[0] in QUICK else pytest.param(*each, marks=pytest.mark.soak) for each in WITHOUT],
+    ids=[guard for guard, _, _ in WITHOUT],
+)
 def test_without_the_guard_a_judge_says_no(field: Field, guard: str, story: Scenario, said: str) -> None:
     field.begin(f"without-{guard}")
     story(field, (guard,))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from psycopg import sql
 
@@ -26,6 +27,8 @@ class Grown:
 
     def __post_init__(self) -> None:
         self.tables = Tables(self.cluster.database)
+        # A term that outlasts the filling of large tables on a busy machine.
+        self.cluster.session_timeout = timedelta(hours=1)
         self.led = self.cluster.lead()
         self.job = self.cluster.start(self.led)
 
