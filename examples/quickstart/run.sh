@@ -16,6 +16,12 @@ front=
 finish() {
   trap '' INT TERM
   for pid in $front "${children[@]}"; do kill "$pid" 2> /dev/null || true; done
+  # Once more after the time that they may need: a process that bash has just forked can lose the first signal.
+  for _ in {1..100}; do
+    kill -0 $front "${children[@]}" 2> /dev/null || break
+    sleep 0.1
+  done
+  for pid in $front "${children[@]}"; do kill "$pid" 2> /dev/null || true; done
   for pid in $front "${children[@]}"; do wait "$pid" || true; done
   leaderjobs dev stop
   rm -rf "$work"
