@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from leaderjobs.engine.worker import Worker
     from leaderjobs.model.event import Emit
     from leaderjobs.model.report import StatusReport
+    from leaderjobs.model.stream import Stream
     from leaderjobs.store.pool import Database
 
 WARM_CONNECTIONS = 3
@@ -203,9 +204,7 @@ def reconcile(settings: Settings, connection: str, span: timedelta) -> Report:
     """What ledger and provider disagree on, for one connection."""
     from leaderjobs.engine.reconcile import reconcile as compare
 
-    if connection not in settings.connections:
-        known = ", ".join(sorted(settings.connections)) or "none is configured"
-        raise UsageError(f"no connection is called {connection!r}; known: {known}")
+    settings.connection(connection)
     connector = connector_maker(settings)(connection)
     try:
         with opened_stores(settings) as built:
@@ -218,15 +217,8 @@ def check_connections(settings: Settings, connection: str | None) -> list[Checke
     """How every configured connection is, or the one that is named."""
     from leaderjobs.engine.checks import check_all
 
-    if connection is not None and connection not in settings.connections:
-        known = ", ".join(sorted(settings.connections)) or "none is configured"
-        raise UsageError(f"no connection is called {connection!r}; known: {known}")
-    wanted = [
-        (found.name, found.connector)
-        for found in settings.connections.values()
-        if connection in {None, found.name}
-    ]
-    return check_all(wanted, connector_maker(settings))
+    wanted = settings.connections.values() if connection is None else [settings.connection(connection)]
+    return check_all([(found.name, found.connector) for found in wanted], connector_maker(settings))
 
 
 def state_directory(settings: Settings, member_id: str) -> Path:
@@ -325,10 +317,15 @@ def preparation(settings: Settings, built: Stores, upkeep: Upkeep) -> Callable[[
         if done.is_set():
             return
         Migrations(built.database).check()
+        # Many connections share a schema and streams: each is asked for once.
+        wanted: dict[str, dict[Stream, None]] = {}
         for found in settings.connections.values():
             which = (found.connector, found.name, found.options)
-            upkeep.ensure(registry.schema(*which), registry.streams(*which))
-            registry.preload(found.connector)
+            wanted.setdefault(registry.schema(*which), {}).update(dict.fromkeys(registry.streams(*which)))
+        for schema, streams in wanted.items():
+            upkeep.ensure(schema, tuple(streams))
+        for name in sorted({found.connector for found in settings.connections.values()}):
+            registry.preload(name)
         built.database.warm(WARM_CONNECTIONS)
         done.set()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import click
@@ -14,15 +13,6 @@ if TYPE_CHECKING:
     from leaderjobs.model.stream import Stream
 
 DECLARED = "as configured"
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """One key of `[connections.NAME]`."""
-
-    key: str
-    allowed: str
-    default: str
 
 
 @click.group()
@@ -48,9 +38,10 @@ def list_(output: str) -> None:
 @OUTPUT
 def show(name: str, output: str) -> None:
     """Show the streams of connector NAME, with key, cursor and cost of a sync, and its settings."""
+    from leaderjobs.config import described
     from leaderjobs.connectors import registry
 
-    streams, settings = registry.own_streams(name), _settings(name)
+    streams, settings = registry.own_streams(name), list(described(registry.settings_type(name)))
     if output == "json":
         shown = [
             {
@@ -64,7 +55,7 @@ def show(name: str, output: str) -> None:
             }
             for stream in streams
         ]
-        told = [asdict(setting) for setting in settings]
+        told = [setting._asdict() for setting in settings]
         click.echo(document({"connector": name, "streams": shown, "settings": told}))
         return
     click.echo(f"connector    {name}\n\nstreams")
@@ -73,7 +64,7 @@ def show(name: str, output: str) -> None:
     else:
         click.echo(f"{DECLARED}: see the settings\n")
     click.echo("settings of [connections.NAME]")
-    table(("setting", "allowed", "default"), [(each.key, each.allowed, each.default) for each in settings])
+    table(("setting", "allowed", "default"), settings)
 
 
 def _row(stream: Stream) -> tuple[str, ...]:
@@ -84,10 +75,3 @@ def _row(stream: Stream) -> tuple[str, ...]:
         "--since, --until" if stream.windowed else "",
         stream.cost,
     )
-
-
-def _settings(name: str) -> list[Setting]:
-    from leaderjobs.config import described
-    from leaderjobs.connectors import registry
-
-    return [Setting(*each) for each in described(registry.settings_type(name))]

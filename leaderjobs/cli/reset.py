@@ -28,10 +28,7 @@ def command(context: Context, *, connection: str, stream: str, yes: bool) -> Non
     from leaderjobs.connectors import registry
 
     settings = context.settings()
-    found = settings.connections.get(connection)
-    if found is None:
-        known = ", ".join(sorted(settings.connections)) or "none is configured"
-        raise UsageError(f"no connection is called {connection!r}; known: {known}")
+    found = settings.connection(connection)
     streams = [each.name for each in registry.streams(found.connector, found.name, found.options)]
     if stream not in streams:
         raise UsageError(f"{connection} has no stream {stream!r}; it has: {', '.join(streams) or 'none'}")

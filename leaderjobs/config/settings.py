@@ -10,6 +10,7 @@ from typing import Annotated
 
 import msgspec
 
+from leaderjobs.errors import UsageError
 from leaderjobs.values import Duration, Secret
 
 NAME_ALLOWED = "1 to 64 letters, digits, dots, underscores and hyphens, beginning with a letter or digit"
@@ -89,3 +90,11 @@ class Settings:
     syncs: Mapping[str, SyncSettings] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     """One line each, for the user's eyes; nothing is wrong enough to stop."""
+
+    def connection(self, name: str) -> ConnectionSettings:
+        """The connection of that name; UsageError with those there are."""
+        found = self.connections.get(name)
+        if found is None:
+            known = ", ".join(sorted(self.connections)) or "none is configured"
+            raise UsageError(f"no connection is called {name!r}; known: {known}")
+        return found

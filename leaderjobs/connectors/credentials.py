@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import re
 
-from leaderjobs.errors import ConfigError
+from leaderjobs.errors import ConfigError, FatalError
 from leaderjobs.values import Secret
 
 _WORD = re.compile(r"[!-~]+")
 _WORDS = re.compile(r"[!-~](?:[ -~]*[!-~])?")
+
+
+def revealed(secret: Secret | None) -> str:
+    """The value, empty for None; FatalError where it cannot be had: no read is possible without it."""
+    try:
+        return "" if secret is None else secret.reveal()
+    except ConfigError as error:
+        raise FatalError(str(error)) from None
 
 
 def header_word(secret: Secret, name: str) -> str:

@@ -31,13 +31,13 @@ class Upkeep:
         self._tables = tables
         self._emit = emit
         self._lock = threading.Lock()
-        self._left: dict[tuple[str, str], Stream] = {}
+        self._left: set[tuple[str, tuple[Stream, ...]]] = set()
 
     def ensure(self, schema: str, streams: Sequence[Stream]) -> None:
         """As `Tables.ensure`; what it leaves is remembered for `run`."""
         if not self._tables.ensure(schema, streams):
             with self._lock:
-                self._left |= {(schema, stream.name): stream for stream in streams}
+                self._left.add((schema, tuple(streams)))
 
     def run(self, term: Term) -> None:
         """Do what is left until the term is over; raises nothing."""
@@ -45,26 +45,25 @@ class Upkeep:
         while not term.over.wait(pause.total_seconds()):
             pause = LOOK_EVERY
             with self._lock:
-                left = list(self._left.items())
-            for (schema, name), stream in left:
+                left = list(self._left)
+            for schema, streams in left:
                 try:
-                    self._finish(term, schema, stream)
+                    self._finish(term, schema, streams)
                 except StoreError as error:
-                    facts = {"service": f"table {schema}.{name}", "error": str(error)}
+                    facts = {"service": f"tables of {schema}", "error": str(error)}
                     self._emit(Event(EventKind.SERVICE_FAILED, facts))
 
     def interrupt(self) -> None:
         """End a step that takes long; any thread."""
         self._tables.interrupt()
 
-    def _finish(self, term: Term, schema: str, stream: Stream) -> None:
-        """Steps of one table, as long as there is something to do and the term lasts."""
+    def _finish(self, term: Term, schema: str, streams: tuple[Stream, ...]) -> None:
+        """Steps of a schema's tables, as long as there is something to do and the term lasts."""
         while not term.is_over():
-            if self._tables.fill_some(schema, (stream,)):
+            if self._tables.fill_some(schema, streams):
                 continue
-            if not self._tables.pending(schema, (stream,)):
+            if not self._tables.pending(schema, streams):
                 with self._lock:
-                    if self._left.get((schema, stream.name)) == stream:
-                        del self._left[schema, stream.name]
-                self._emit(Event(EventKind.TABLE_FINISHED, {"table": f"{schema}.{stream.name}"}))
+                    self._left.discard((schema, streams))
+                self._emit(Event(EventKind.TABLES_FINISHED, {"schema": schema}))
             return

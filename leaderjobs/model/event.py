@@ -29,7 +29,7 @@ class EventKind(StrEnum):
     EFFECT_ANSWERED = "effect_answered"
     EFFECT_SETTLED = "effect_settled"
     EFFECT_UNCERTAIN = "effect_uncertain"
-    TABLE_FINISHED = "table_finished"
+    TABLES_FINISHED = "tables_finished"
     REPLICA_AHEAD = "replica_ahead"
     STORE_UNAVAILABLE = "store_unavailable"
     COORDINATOR_UNAVAILABLE = "coordinator_unavailable"

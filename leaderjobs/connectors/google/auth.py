@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from leaderjobs import clock
+from leaderjobs.connectors.credentials import revealed
 from leaderjobs.connectors.documents import parsed, table, text
 from leaderjobs.connectors.outcome import NO_ANSWER, Answer
 from leaderjobs.connectors.urls import check_base_url
@@ -153,9 +154,9 @@ class GoogleCredentials:
             made = Credentials(  # type: ignore[no-untyped-call] # google-auth has no annotations
                 token=None,
                 token_uri=settings.token_uri,
-                client_id=_reveal(settings.client_id),
-                client_secret=_reveal(settings.client_secret),
-                refresh_token=_reveal(settings.refresh_token),
+                client_id=revealed(settings.client_id),
+                client_secret=revealed(settings.client_secret),
+                refresh_token=revealed(settings.refresh_token),
             )
             made.refresh(transport)  # type: ignore[no-untyped-call] # as above
             return
@@ -271,7 +272,7 @@ def _refusal(answer: Answer) -> ConnectorError:
 
 def _key_file(secret: Secret) -> dict[str, str]:
     """The members of a key file that are used, once it is one and may be followed to its token_uri."""
-    found = table(parsed(_reveal(secret).encode()))
+    found = table(parsed(revealed(secret).encode()))
     names = ("client_email", "private_key", "private_key_id", "token_uri")
     key = {name: value for name in names if isinstance(value := found.get(name), str) and value}
     if "client_email" not in key or "private_key" not in key:
@@ -293,13 +294,6 @@ def _check_token_uri(uri: str, name: str) -> None:
         check_base_url(uri)
     except ValueError as error:
         raise ValueError(str(error).replace("base_url", name, 1)) from None
-
-
-def _reveal(secret: Secret | None) -> str:
-    try:
-        return secret.reveal() if secret is not None else ""
-    except ConfigError as error:
-        raise FatalError(str(error)) from None
 
 
 def _require_google_auth() -> None:

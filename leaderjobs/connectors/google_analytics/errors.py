@@ -11,13 +11,13 @@ Each one is counted durably, over all attempts and members, before anything is a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
-from zoneinfo import ZoneInfo
+from datetime import datetime, timedelta
 
 import msgspec
 
 from leaderjobs import clock
 from leaderjobs.connectors.base import ReadContext
+from leaderjobs.connectors.google.days import california_day, midnight_after
 from leaderjobs.connectors.google.errors import GoogleError, error_in
 from leaderjobs.connectors.outcome import Answer
 from leaderjobs.errors import (
@@ -40,7 +40,6 @@ SERVER_ERROR_DELAY = timedelta(minutes=15)
 CONCURRENCY_DELAY = timedelta(seconds=30)
 LOCKED_DELAY = timedelta(hours=1)
 RATE_DELAY = timedelta(minutes=5)
-_PACIFIC = "America/Los_Angeles"
 
 
 class QuotaStatus(msgspec.Struct):
@@ -133,9 +132,7 @@ def next_hour() -> datetime:
 
 def next_midnight() -> datetime:
     """The next midnight in California, where daily quotas are renewed."""
-    zone = ZoneInfo(_PACIFIC)
-    tomorrow = clock.now().astimezone(zone).date() + timedelta(days=1)
-    return datetime.combine(tomorrow, time(), zone).astimezone(UTC)
+    return midnight_after(california_day(clock.now()))
 
 
 def refusal(what: str, answer: Answer) -> ConnectorError:

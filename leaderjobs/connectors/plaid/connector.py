@@ -26,7 +26,7 @@ from typing import ClassVar, TypeVar
 import msgspec
 
 from leaderjobs.connectors.base import Connector, ReadContext
-from leaderjobs.connectors.credentials import header_word
+from leaderjobs.connectors.credentials import header_word, revealed
 from leaderjobs.connectors.outcome import NO_ANSWER, UNANSWERED
 from leaderjobs.connectors.pacing import Paces
 from leaderjobs.connectors.patience import until_answered
@@ -244,7 +244,7 @@ class PlaidConnector(Connector):
             "PLAID-SECRET": _header(options.secret, "secret"),
             "Plaid-Version": API_VERSION,
         }
-        body = msgspec.json.encode({"access_token": _reveal(options.access_token), **fields})
+        body = msgspec.json.encode({"access_token": revealed(options.access_token), **fields})
         answer = self._http.post(path, body, headers)
         if not 200 <= answer.status < 300:
             raise refusal(path, answer)
@@ -264,13 +264,6 @@ def _decode(path: str, body: bytes, shape: type[Shape]) -> Shape:
         raise FatalError(f"Plaid's answer to {path} is out of contract: {error}") from None
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise TransientError(f"{path} was answered with something that is not JSON", code=NO_ANSWER) from None
-
-
-def _reveal(secret: Secret) -> str:
-    try:
-        return secret.reveal()
-    except ConfigError as error:
-        raise FatalError(str(error)) from None
 
 
 def _header(secret: Secret, name: str) -> str:

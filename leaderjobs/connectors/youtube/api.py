@@ -12,17 +12,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import timedelta
 from typing import TypeVar
 from urllib.parse import urlencode
-from zoneinfo import ZoneInfo
 
 import msgspec
 
 from leaderjobs import clock
 from leaderjobs.connectors.base import ReadContext
-from leaderjobs.connectors.credentials import header_word
+from leaderjobs.connectors.credentials import header_word, revealed
 from leaderjobs.connectors.google.auth import GoogleCredentials
+from leaderjobs.connectors.google.days import california_day, midnight_after
 from leaderjobs.connectors.outcome import NO_ANSWER, Answer
 from leaderjobs.connectors.pacing import Paces
 from leaderjobs.connectors.patience import until_answered
@@ -30,9 +30,8 @@ from leaderjobs.connectors.youtube.errors import refusal
 from leaderjobs.connectors.youtube.settings import YouTubeSettings
 from leaderjobs.errors import ConfigError, FatalError, QuotaExhausted, TransientError
 from leaderjobs.model.quota import Quota
-from leaderjobs.values import Rate, Secret
+from leaderjobs.values import Rate
 
-CALIFORNIA = ZoneInfo("America/Los_Angeles")
 SCOPES = (
     "https://www.googleapis.com/auth/youtube.readonly",
     "https://www.googleapis.com/auth/yt-analytics.readonly",
@@ -101,23 +100,14 @@ class YouTubeApi:
     def _quota(self) -> Quota:
         """The units of today, counted over all connections with the same key or client."""
         day = california_day(clock.now())
-        shared = hashlib.sha256(_reveal(self._key or self._client_id).encode()).hexdigest()[:12]
-        return Quota(f"youtube:{shared}:{day.isoformat()}", self._units, _midnight_after(day))
+        shared = hashlib.sha256(revealed(self._key or self._client_id).encode()).hexdigest()[:12]
+        return Quota(f"youtube:{shared}:{day.isoformat()}", self._units, midnight_after(day))
 
     def _key_header(self) -> dict[str, str]:
         try:
             return {"X-Goog-Api-Key": header_word(self._key, "api_key")} if self._key else {}
         except ConfigError as error:
             raise FatalError(str(error)) from None
-
-
-def california_day(instant: datetime) -> date:
-    """The day that it is then where YouTube counts its days."""
-    return instant.astimezone(CALIFORNIA).date()
-
-
-def _midnight_after(day: date) -> datetime:
-    return datetime.combine(day + timedelta(days=1), time(), CALIFORNIA).astimezone(UTC)
 
 
 def decoded(path: str, body: bytes | msgspec.Raw, shape: type[Shape]) -> Shape:
@@ -129,10 +119,3 @@ def decoded(path: str, body: bytes | msgspec.Raw, shape: type[Shape]) -> Shape:
         raise FatalError(f"YouTube's answer to {path} is out of contract: {error}") from None
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise TransientError(f"{path} was answered with something that is not JSON", code=NO_ANSWER) from None
-
-
-def _reveal(secret: Secret | None) -> str:
-    try:
-        return secret.reveal() if secret else ""
-    except ConfigError as error:
-        raise FatalError(str(error)) from None

@@ -18,7 +18,8 @@ import msgspec
 
 from leaderjobs import clock
 from leaderjobs.connectors.base import ReadContext
-from leaderjobs.connectors.youtube.api import REPORTS, YouTubeApi, california_day
+from leaderjobs.connectors.google.days import california_day
+from leaderjobs.connectors.youtube.api import REPORTS, YouTubeApi
 from leaderjobs.connectors.youtube.settings import ReportSettings
 from leaderjobs.connectors.youtube.streams import DAY
 from leaderjobs.errors import FatalError
