@@ -15,7 +15,7 @@ T = TypeVar("T")
 POLL_SECONDS = 0.02
 
 
-def eventually(predicate: Callable[[], T | None], timeout: float = 10.0, what: str = "") -> T:
+def eventually(predicate: Callable[[], T | None], timeout: float = 30.0, what: str = "") -> T:
     """Ask until the answer is truthy and give it; AssertionError with the last answer when time is up."""
     end = time.monotonic() + timeout
     pause = threading.Event()

@@ -165,7 +165,7 @@ class Ensemble:
         def find() -> list[int]:
             return [index for index in range(self.size) if self.mode(index) == mode]
 
-        return eventually(find, 20, f"a server that is {mode}")[0]
+        return eventually(find, 60, f"a server that is {mode}")[0]
 
     def _link(self) -> None:
         own = {peer.number: (free_port(), free_port()) for peer in self._peers}

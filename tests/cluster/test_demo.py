@@ -13,7 +13,7 @@ import pytest
 
 from tests.support import eventually
 
-pytestmark = [pytest.mark.alone, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(300)]
 COMMAND = [sys.executable, "-m", "leaderjobs", "demo"]
 
 

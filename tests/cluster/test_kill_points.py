@@ -31,7 +31,7 @@ TWO = ("before_stamp", "after_stamp", "after_send", "after_answer", "before_reco
 QUICK = ("after_stamp", "after_send")
 STALE = ("after_send", "after_answer", "before_record")
 """The first send has acted: the second leader only sends again where the look-up does not show it yet."""
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture(scope="module")
@@ -61,14 +61,14 @@ def test_leaders_killed_there_in_turn_pay_once(field: Field, place: str, leaders
 
     effect = ask(field, invoice)
 
-    eventually(lambda: len(set(field.tokens.taken(place))) == leaders, 20, "leaders to come to this place")
-    eventually(partial(state, field, effect), 20, "the effect to be settled")
+    eventually(lambda: len(set(field.tokens.taken(place))) == leaders, 60, "leaders to come to this place")
+    eventually(partial(state, field, effect), 60, "the effect to be settled")
     assert state(field, effect) is EffectState.SUCCEEDED
     assert payments(field, invoice) == 1
 
 
 def test_the_whole_history_holds(field: Field) -> None:
     restart_the_dead(field)
-    eventually(partial(settled, field), 20, "everything to be settled")
+    eventually(partial(settled, field), 60, "everything to be settled")
     collect(field)
     judge(field.history.entries(), (*ALWAYS, check_settled, check_jobs_of_effects))

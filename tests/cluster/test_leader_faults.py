@@ -67,13 +67,13 @@ def strike_again_and_again(rig: Field, times: int) -> None:
         victim, term = stored.member, stored.number
 
         rig.send(victim, fault)
-        eventually(partial(commits_after, rig, job, term), 20, f"the term after {fault.name} number {number}")
+        eventually(partial(commits_after, rig, job, term), 60, f"the term after {fault.name} number {number}")
         if fault is signal.SIGSTOP:
             rig.send(victim, signal.SIGCONT)
         else:
             rig.reap(victim)
             rig.start_worker(victim)
-        eventually(lambda: len(rig.session.members()) >= 3, 20, "three members again")
+        eventually(lambda: len(rig.session.members()) >= 3, 60, "three members again")
 
         audit.check()  # I1, I3, I4
         assert rig.stores.jobs.get(job.id).attempt == 1  # I6: picked up at once; I7: nothing was spent
@@ -116,9 +116,9 @@ def test_a_leader_stopped_inside_a_transaction_delays_nobody_and_commits_nothing
     audit = Audit(rig.postgres.url)
     for name in ("a", "b"):
         rig.start_worker(name)
-    victim = eventually(rig.leader, 20, "a first leader")
+    victim = eventually(rig.leader, 60, "a first leader")
     rig.enqueue()
-    eventually(lambda: pages(rig) >= 5, 20, "pages to flow")
+    eventually(lambda: pages(rig) >= 5, 60, "pages to flow")
     term = newest_term(rig)
 
     waiting = """
@@ -127,7 +127,7 @@ def test_a_leader_stopped_inside_a_transaction_delays_nobody_and_commits_nothing
     """
     with psycopg.connect(rig.postgres.url) as blocker:
         blocker.execute("LOCK TABLE leaderjobs.stages IN EXCLUSIVE MODE")
-        eventually(lambda: audit.execute(waiting)[0]["n"], 10, "the leader to wait inside its transaction")
+        eventually(lambda: audit.execute(waiting)[0]["n"], 60, "the leader to wait inside its transaction")
         rig.send(victim, signal.SIGSTOP)
         held = pages(rig)
         eventually(
@@ -136,9 +136,9 @@ def test_a_leader_stopped_inside_a_transaction_delays_nobody_and_commits_nothing
             "a new leader",
         )
         blocker.rollback()
-    eventually(lambda: newest_term(rig) > term, 10, "a page of the new term")
+    eventually(lambda: newest_term(rig) > term, 60, "a page of the new term")
     rig.send(victim, signal.SIGCONT)
-    eventually(lambda: pages(rig) >= held + 20, 20, "pages to flow on")
+    eventually(lambda: pages(rig) >= held + 20, 60, "pages to flow on")
     audit.check()
     eventually(lambda: rig.stores.jobs.counts()[JobState.COMPLETED] == 1, 60, "the sync to end")
     audit.check()

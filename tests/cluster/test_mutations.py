@@ -82,7 +82,7 @@ WITHOUT: tuple[tuple[str, Scenario, str], ...] = (
 )
 # One for each judge; the others are left to a soak.
 QUICK = {"stamp_skipped", "look_up_ignored", "fence_ignored", "deadline_ignored", "rescue_skipped"}
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +97,7 @@ def field(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Field]:
 def test_with_all_guards_the_story_ends_well(field: Field, story: Scenario) -> None:
     field.begin(f"well-{story.__name__}")
     story(field, ())
-    eventually(lambda: settled(field), 20, "everything to be settled")
+    eventually(lambda: settled(field), 60, "everything to be settled")
     collect(field)
     judge(field.history.entries(), CHECKS)
 

@@ -26,7 +26,7 @@ KINDS: dict[str, dict[str, object]] = {
     "ignores keys": {"keys": "ignored"},
     "shows late": {"read_lag_ms": 1500},
 }
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture(scope="module")
@@ -65,8 +65,8 @@ def test_a_first_send_without_an_answer_makes_it_happen_once_or_leaves_doubt(
         wanted["once"] = order(field, "order_once", f"once {field.cluster}")
 
     for name, effect in wanted.items():
-        eventually(lambda effect=effect: state(field, effect), 20, f"{name} to be settled")  # type: ignore[misc]
-    eventually(lambda: settled(field), 20, "all jobs to rest")
+        eventually(lambda effect=effect: state(field, effect), 60, f"{name} to be settled")  # type: ignore[misc]
+    eventually(lambda: settled(field), 60, "all jobs to rest")
 
     blind = wanted.pop("blind")
     assert state(field, blind) is EffectState.UNCERTAIN

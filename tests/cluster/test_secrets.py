@@ -14,7 +14,7 @@ from tests.cluster.leaks import command_lines, nodes, tables
 from tests.cluster.watching import flowing, leaderjobs, start_workers
 from tests.support import eventually
 
-pytestmark = [pytest.mark.alone, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(300)]
 PLAN = Plan(session_timeout=timedelta(seconds=4), transactions=5_000, latency=timedelta(milliseconds=30))
 
 

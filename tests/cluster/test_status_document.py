@@ -12,7 +12,7 @@ from leaderjobs.demo.rig import Plan, Rig
 from tests.cluster.conftest import Start
 from tests.cluster.watching import flowing, leaderjobs, start_workers, status
 
-pytestmark = [pytest.mark.alone, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(300)]
 PLAN = Plan(
     session_timeout=timedelta(seconds=4),
     transactions=20_000,

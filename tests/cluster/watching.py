@@ -45,7 +45,7 @@ def start_workers(rig: Rig, *names: str) -> str:
     """Start members and give the first leader."""
     for name in names:
         rig.start_worker(name)
-    return eventually(rig.leader, 20, "a first leader")
+    return eventually(rig.leader, 60, "a first leader")
 
 
 def flowing(rig: Rig, more: int = 5, timeout: float = 30) -> int:

@@ -77,7 +77,7 @@ def test_a_leader_that_cannot_begin_resigns_and_lets_another_lead(surroundings: 
     broken = surroundings.start("a", url=nowhere)
     eventually(lambda: broken.saw(EventKind.TERM_REFUSED), what="the refusal")
     fine = surroundings.start("b")
-    eventually(lambda: fine.saw(EventKind.TERM_BEGAN), 20, what="the other member to lead")
+    eventually(lambda: fine.saw(EventKind.TERM_BEGAN), 60, what="the other member to lead")
     assert surroundings.ended(surroundings.enqueue()).state is JobState.COMPLETED
 
 
@@ -91,7 +91,7 @@ def test_another_origin_is_refused_until_it_is_adopted(surroundings: Bench) -> N
     assert "adopt-coordinator" in str(refused[0].facts["error"])
     assert surroundings.term() == 1
     surroundings.stores.terms.adopt(member.coordinator.origin())
-    eventually(lambda: member.saw(EventKind.TERM_BEGAN), 20, "the term after the adoption")
+    eventually(lambda: member.saw(EventKind.TERM_BEGAN), 60, "the term after the adoption")
     assert surroundings.term() == 3
 
 
