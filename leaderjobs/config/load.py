@@ -70,7 +70,7 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
     }
     syncs = {name: _sync(reader, name, connections) for name in reader.table("syncs")}
     warnings = tuple(_warnings(document, cluster, connections.values(), reader))
-    return Settings(document.path, cluster, connections, syncs, warnings)
+    return Settings(document.path, cluster, connections, syncs, warnings=warnings)
 
 
 def _check_names(reader: Reader, section: str) -> None:

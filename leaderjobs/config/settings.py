@@ -11,7 +11,9 @@ from typing import Annotated
 import msgspec
 
 from leaderjobs.errors import UsageError
-from leaderjobs.values import Duration, Secret
+from leaderjobs.model.notice import HookEvent
+from leaderjobs.model.schedule import ScheduleSpec
+from leaderjobs.values import Duration, Rate, Secret
 
 NAME_ALLOWED = "1 to 64 letters, digits, dots, underscores and hyphens, beginning with a letter or digit"
 # `\Z`, because `$` would let a name end in a newline.
@@ -34,6 +36,15 @@ MaxLag = Annotated[
     Duration, Between(timedelta(milliseconds=100), timedelta(days=1), 'a duration from "100ms" to "1d"')
 ]
 Directory = Annotated[str, msgspec.Meta(pattern=r"\A/[^\0\n]{0,1000}\Z", description="an absolute path")]
+TimeLimit = Annotated[
+    Duration, Between(timedelta(seconds=1), timedelta(days=30), 'a duration from "1s" to "30d"')
+]
+HookTimeout = Annotated[
+    Duration, Between(timedelta(seconds=1), timedelta(minutes=5), 'a duration from "1s" to "5m"')
+]
+Retention = Annotated[
+    Duration, Between(timedelta(minutes=1), timedelta(days=3650), 'a duration from "1m" to "3650d"')
+]
 DrainTimeout = Annotated[Duration, Between(timedelta(0), timedelta(days=1), 'a duration from "0s" to "1d"')]
 
 
@@ -77,6 +88,55 @@ class SyncSettings:
     connection: Name
     streams: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] = ()
     max_attempts: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 20
+    time_limit: TimeLimit | None = None
+    """Longest time that one attempt may take; None: no limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class LimitSettings:
+    """A section `[limits.connections.NAME]` or `[limits.providers.CONNECTOR]`; both hold."""
+
+    jobs: Annotated[int, msgspec.Meta(ge=1, le=256)] | None = None
+    """Attempts that run at a time; syncs of one connection are one at a time anyway."""
+    requests: Rate | None = None
+    """Requests that are sent, over all attempts."""
+
+
+@dataclass(frozen=True, slots=True)
+class LimitsSettings:
+    """The section `[limits]`."""
+
+    connections: Mapping[str, LimitSettings] = field(default_factory=dict)
+    providers: Mapping[str, LimitSettings] = field(default_factory=dict)
+    """By the connector's name: all of its connections together."""
+
+
+@dataclass(frozen=True, slots=True)
+class HookSettings:
+    """The section `[hooks.NAME]`: whom to tell when a sync or schedule breaks, and when it works again.
+
+    Either `url` or `command`.
+    """
+
+    name: str
+    url: str | None = None
+    secret: Secret | None = None
+    """Signs what is posted to `url`."""
+    command: tuple[str, ...] = ()
+    """A program and its arguments; gets the document on its standard input."""
+    on: tuple[HookEvent, ...] = (HookEvent.FAILURE, HookEvent.RECOVERY)
+    targets: tuple[str, ...] = ()
+    """Syncs, operations and schedules; empty: all."""
+    timeout: HookTimeout = Duration(seconds=10)
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionSettings:
+    """The section `[retention]`: how long ended jobs are kept, by state (River's ages)."""
+
+    completed: Retention = Duration(days=1)
+    cancelled: Retention = Duration(days=1)
+    discarded: Retention = Duration(days=7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +148,10 @@ class Settings:
     cluster: ClusterSettings = field(default_factory=ClusterSettings)
     connections: Mapping[str, ConnectionSettings] = field(default_factory=dict)
     syncs: Mapping[str, SyncSettings] = field(default_factory=dict)
+    schedules: Mapping[str, ScheduleSpec] = field(default_factory=dict)
+    limits: LimitsSettings = field(default_factory=LimitsSettings)
+    hooks: Mapping[str, HookSettings] = field(default_factory=dict)
+    retention: RetentionSettings = field(default_factory=RetentionSettings)
     warnings: tuple[str, ...] = ()
     """One line each, for the user's eyes; nothing is wrong enough to stop."""
 

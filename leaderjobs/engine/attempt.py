@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import threading
 from datetime import timedelta
+from enum import StrEnum
 
 from leaderjobs.connectors.base import Connector
 from leaderjobs.errors import Interrupted
 from leaderjobs.model.job import Job
 from leaderjobs.model.term import Term
+
+
+class Stop(StrEnum):
+    """Why an attempt was asked to stop; the first reason stands."""
+
+    DRAIN = "drain"
+    """The member stops: the attempt is given back, unspent."""
+    CANCEL = "cancel"
+    """A person cancelled the job."""
+    TIME_LIMIT = "time_limit"
+    """The attempt took longer than its job allows."""
 
 
 class Attempt:
@@ -18,6 +30,8 @@ class Attempt:
         """Nothing runs yet."""
         self.term = term
         self.job = job
+        self.stopped: Stop | None = None
+        """Why it was asked to stop; None while it was not."""
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._connector: Connector | None = None
@@ -33,14 +47,15 @@ class Attempt:
         self._stop.wait(max(0.0, delay.total_seconds()))
         self.check()
 
-    def stop(self) -> None:
+    def stop(self, why: Stop = Stop.DRAIN) -> None:
         """End at the next safe point; any thread.
 
         A wait ends and a request that is out is cut off, for a page can be asked for again; a page that is
         being committed is not disturbed.
         """
-        self._stop.set()
         with self._lock:
+            self.stopped = self.stopped or why
+            self._stop.set()
             if self._connector is not None:
                 self._connector.close()
 

@@ -8,8 +8,9 @@ the term, by event or by deadline, and cuts everything off, also when every othe
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
+from typing import Protocol, TypeAlias
 
 from leaderjobs.engine import rescuer
 from leaderjobs.engine.dispatcher import Dispatcher
@@ -30,6 +31,21 @@ END_PATIENCE = 5.0
 _CONNECTIONS_BESIDES_ATTEMPTS = 2
 
 
+class Beside(Protocol):
+    """What runs beside the dispatcher for one term, on a thread of its own, once the jobs are taken over."""
+
+    name: str
+
+    def run(self) -> None:
+        """Work until the term is over or `stop` was called; raises nothing."""
+
+    def stop(self) -> None:
+        """Begin nothing more and come back from `run` soon; any thread, more than once."""
+
+
+MakeBeside: TypeAlias = Callable[[Term, TermConnections], Beside]
+
+
 class Leader:
     """See the module's docstring; an `engine.elector.Services`."""
 
@@ -43,6 +59,7 @@ class Leader:
         make_connector: MakeConnector,
         prepare: Callable[[], None],
         upkeep: Upkeep,
+        beside: Sequence[MakeBeside],
         waker: Waker,
         concurrency: int,
         drain_timeout: timedelta,
@@ -60,8 +77,9 @@ class Leader:
         self._emit = emit
         self._on_finished = on_finished
         self._connections = TermConnections(
-            stores.database, term, limit=concurrency + _CONNECTIONS_BESIDES_ATTEMPTS
+            stores.database, term, limit=concurrency + _CONNECTIONS_BESIDES_ATTEMPTS + len(beside)
         )
+        self._beside = [make(term, self._connections) for make in beside]
         runner = Runner(
             stores=stores,
             connections=self._connections,
@@ -87,7 +105,10 @@ class Leader:
         self._drain_timer: threading.Timer | None = None
         self._notes: tuple[str, ...] = ()
         self._worker = threading.Thread(target=self._run, name="term", daemon=True)
-        self._keeper = threading.Thread(target=upkeep.run, args=(term,), name="upkeep", daemon=True)
+        self._keepers = [
+            threading.Thread(target=upkeep.run, args=(term,), name="upkeep", daemon=True),
+            *(threading.Thread(target=each.run, name=each.name, daemon=True) for each in self._beside),
+        ]
         self._guard = threading.Thread(target=self._watch, name="guard", daemon=True)
 
     @property
@@ -112,6 +133,7 @@ class Leader:
 
     def drain(self) -> None:
         """Stop at safe points; commits that are still out after the drain timeout are cut off."""
+        self._stop_beside()
         self._dispatcher.drain()
         self._drain_timer = threading.Timer(self._drain_timeout.total_seconds(), self._connections.abort)
         self._drain_timer.daemon = True
@@ -125,8 +147,9 @@ class Leader:
             self._drain_timer.cancel()
         self._worker.join(END_PATIENCE)
         self._dispatcher.join(END_PATIENCE)
-        if self._keeper.is_alive():
-            self._keeper.join(END_PATIENCE)
+        for keeper in self._keepers:
+            if keeper.is_alive():
+                keeper.join(END_PATIENCE)
         self._publisher.end(self._term)
         self._connections.close()
 
@@ -139,7 +162,8 @@ class Leader:
             self._notes = rescuer.take_over(
                 self._stores, self._connections, self._term, self._replica, self._publisher, self._emit
             )
-            self._keeper.start()
+            for keeper in self._keepers:
+                keeper.start()
             self._dispatcher.run()
         except LeadershipLost as error:
             if self._term.number == 0:
@@ -175,4 +199,9 @@ class Leader:
         """Make every blocked call of this term return: requests, transactions, waits."""
         self._connections.abort()
         self._upkeep.interrupt()
+        self._stop_beside()
         self._dispatcher.drain()
+
+    def _stop_beside(self) -> None:
+        for each in self._beside:
+            each.stop()

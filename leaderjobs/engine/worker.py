@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from leaderjobs.coordination.base import PARTITION, Coordinator
 from leaderjobs.engine.elector import Elector
 from leaderjobs.engine.follower import Follower
-from leaderjobs.engine.leader import Leader
+from leaderjobs.engine.leader import Leader, MakeBeside
 from leaderjobs.engine.publisher import Publisher
 from leaderjobs.engine.replica import Replica
 from leaderjobs.engine.runner import MakeConnector
@@ -34,6 +34,7 @@ class Worker:
         make_connector: MakeConnector,
         prepare: Callable[[], None],
         upkeep: Upkeep,
+        beside: Sequence[MakeBeside],
         waker: Waker,
         concurrency: int,
         drain_timeout: timedelta,
@@ -52,6 +53,7 @@ class Worker:
                 make_connector=make_connector,
                 prepare=prepare,
                 upkeep=upkeep,
+                beside=beside,
                 waker=waker,
                 concurrency=concurrency,
                 drain_timeout=drain_timeout,

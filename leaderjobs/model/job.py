@@ -56,6 +56,16 @@ class Window:
     """Excluded."""
 
 
+class OnConflict(StrEnum):
+    """What becomes of a request whose key an unfinished job has already."""
+
+    ERROR = "error"
+    SKIP = "skip"
+    """The unfinished job stands for both."""
+    REPLACE = "replace"
+    """The unfinished job becomes what is asked for now, unless it is running: then as `skip`."""
+
+
 @dataclass(frozen=True, slots=True)
 class NewJob:
     """A request to run `target` (a sync by name); `key` makes it unique among jobs not yet final."""
@@ -74,6 +84,11 @@ class NewJob:
     """Forget the streams' markers first and pull everything again; excludes `window`."""
     window: Window | None = None
     """Pull this span only, and leave the markers where they are."""
+    time_limit: timedelta | None = None
+    """Longest time that one attempt may take; None: no limit."""
+    schedule: str | None = None
+    """Whose fire time, or manual trigger, this is."""
+    fire_time: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +121,11 @@ class Job:
     """Streams whose full pull this job has begun."""
     started_rows: int = 0
     """Rows that earlier attempts had committed when this one began."""
+    time_limit: timedelta | None = None
+    schedule: str | None = None
+    fire_time: datetime | None = None
+    cancel_requested_at: datetime | None = None
+    """When a person asked to cancel it while it ran; it ends at the next page's end."""
 
     @property
     def lane(self) -> str:

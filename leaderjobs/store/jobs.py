@@ -70,6 +70,9 @@ class Jobs:
             "full": new.full,
             "since": new.window.since if new.window else None,
             "until": new.window.until if new.window else None,
+            "time_limit": new.time_limit,
+            "schedule": new.schedule,
+            "fire_time": new.fire_time,
         }
         for _ in range(MOST_ENQUEUE_TRIES):
             for created, name in ((True, "enqueue"), (False, "unfinished")):
@@ -280,4 +283,8 @@ def _job(row: Mapping[str, Any]) -> Job:
         window=Window(row["since"], row["until"]) if row["since"] or row["until"] else None,
         begun=tuple(row["begun"]),
         started_rows=row["started_rows"],
+        time_limit=row["time_limit"],
+        schedule=row["schedule"],
+        fire_time=row["fire_time"],
+        cancel_requested_at=row["cancel_requested_at"],
     )

@@ -2,10 +2,11 @@
 -- No row comes back when an unfinished job has the key; the notification goes out with the commit.
 WITH made AS (
     INSERT INTO leaderjobs.jobs (cluster, target, connection, streams, state, key, priority, max_attempts, scheduled_at,
-                                 full_pull, since, until)
+                                 full_pull, since, until, time_limit, schedule, fire_time)
     SELECT %(cluster)s, %(target)s, %(connection)s, %(streams)s,
            CASE WHEN due.at > now() THEN 'scheduled' ELSE 'available' END,
-           %(key)s, %(priority)s, %(max_attempts)s, due.at, %(full)s, %(since)s, %(until)s
+           %(key)s, %(priority)s, %(max_attempts)s, due.at, %(full)s, %(since)s, %(until)s,
+           %(time_limit)s, %(schedule)s, %(fire_time)s
     FROM (SELECT coalesce(%(at)s::timestamptz, now() + coalesce(%(delay)s::interval, interval '0')) AS at) due
     ON CONFLICT (cluster, key) WHERE key IS NOT NULL AND state NOT IN ('completed', 'discarded', 'cancelled')
     DO NOTHING

@@ -158,6 +158,7 @@ class Bench:
             make_connector=lambda _name: ScriptedConnector(self.script),
             prepare=lambda: upkeep.ensure("scripted", ScriptedConnector.streams),
             upkeep=upkeep,
+            beside=(),
             waker=waker,
             concurrency=4,
             drain_timeout=timedelta(seconds=5),
