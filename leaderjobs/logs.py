@@ -6,6 +6,9 @@ when the reader of stderr stalls, the newest lines are dropped and counted, and 
 
 What may not be shown is registered with `redact` where secrets are revealed, and removed from every
 line as it is rendered, tracebacks included; passwords inside URLs are removed without being registered.
+
+A busy queue ends tens of thousands of jobs a second, and a line costs more than such a job: of what goes well
+and repeats, so many lines a second are written, and the rest is counted (`folded`).
 """
 
 from __future__ import annotations
@@ -23,11 +26,14 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import TextIO
 
+from leaderjobs import clock
 from leaderjobs.model.event import Event, EventKind
 from leaderjobs.values import hide_passwords
 
 MOST_WAITING_LINES = 10_000
 MOST_SECRETS = 1_000
+MOST_LINES_A_SECOND = 100
+"""Of each kind of event that is folded."""
 SHORTEST_SECRET = 4
 """Shorter values are not redacted: removing every "a" would leave nothing to read."""
 STOP_TIMEOUT = timedelta(seconds=2)
@@ -44,6 +50,8 @@ _LEVELS = {
     EventKind.EFFECT_UNCERTAIN: logging.ERROR,
     EventKind.SERVICE_FAILED: logging.ERROR,
 }
+_FOLDED = frozenset({EventKind.JOB_STARTED, EventKind.JOB_ENDED, EventKind.PAGE_COMMITTED})
+_FOLD_SECONDS = 1.0
 
 
 class LogFormat(StrEnum):
@@ -51,6 +59,33 @@ class LogFormat(StrEnum):
 
     TEXT = "text"
     JSON = "json"
+
+
+class _Folding:
+    """Counts what is not written, second by second; any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._ends = 0.0
+        self._seen: dict[EventKind, int] = {}
+
+    def passes(self, kind: EventKind) -> bool:
+        """Whether one more of this kind is written."""
+        with self._lock:
+            seen = self._seen[kind] = self._seen.get(kind, 0) + 1
+            return seen <= MOST_LINES_A_SECOND
+
+    def take(self) -> dict[EventKind, int]:
+        """How many were left out, once their second is over."""
+        now = clock.elapsed()
+        if now < self._ends:
+            return {}
+        with self._lock:
+            seen, self._seen = self._seen, {}
+            self._ends = now + _FOLD_SECONDS
+        return {
+            kind: count - MOST_LINES_A_SECOND for kind, count in seen.items() if count > MOST_LINES_A_SECOND
+        }
 
 
 class _Secrets:
@@ -75,6 +110,7 @@ class _Secrets:
 
 
 _SECRETS = _Secrets()
+_FOLDING = _Folding()
 
 
 def redact(value: str) -> None:
@@ -89,6 +125,8 @@ def redacted(text: str) -> str:
 
 def emit(event: Event) -> None:
     """Log one event; an `Emit`, so it neither blocks nor raises."""
+    if event.kind in _FOLDED and not event.facts.get("error") and not _FOLDING.passes(event.kind):
+        return
     level = _LEVELS.get(event.kind, logging.INFO)
     _EVENTS.log(level, event.kind.value, extra={"facts": {"kind": event.kind.value, **event.facts}})
 
@@ -126,7 +164,15 @@ class Logging:
         self._thread.join(STOP_TIMEOUT.total_seconds())
 
     def _write(self) -> None:
-        while (line := self._lines.get()) is not None:
+        while True:
+            for kind, count in _FOLDING.take().items():
+                _EVENTS.info(kind.value, extra={"facts": {"kind": kind.value, "folded": count}})
+            try:
+                line = self._lines.get(timeout=_FOLD_SECONDS)
+            except queue.Empty:
+                continue
+            if line is None:
+                return
             dropped = self._handler.take_dropped()
             note = f"{dropped} log lines were dropped, stderr was not read\n" if dropped else ""
             # A closed or full stderr is no reason to stop working.

@@ -15,6 +15,7 @@ import pytest
 
 from leaderjobs import logs
 from leaderjobs.model.event import Event, EventKind
+from tests.support import eventually
 
 
 class Capture:
@@ -187,7 +188,7 @@ def test_stop_puts_the_standard_logging_back() -> None:
 
 def _flood(done: threading.Event) -> None:
     for number in range(logs.MOST_WAITING_LINES + 5_000):
-        logs.emit(Event(EventKind.PAGE_COMMITTED, {"number": number, "filler": "x" * 200}))
+        logs.emit(Event(EventKind.JOB_LOGGED, {"number": number, "filler": "x" * 200}))
     done.set()
 
 
@@ -195,3 +196,21 @@ def _drain(descriptor: int, into: list[bytes]) -> None:
     with os.fdopen(descriptor, "rb") as pipe:
         while block := pipe.read1(1 << 16):
             into.append(block)
+
+
+def test_of_many_equal_events_a_second_the_rest_is_counted(capture: Capture) -> None:
+    capture.start(logs.LogFormat.JSON)
+    more = 50
+    with_error = {"job": 1, "error": "refused"}
+
+    for number in range(logs.MOST_LINES_A_SECOND + more):
+        logs.emit(Event(EventKind.JOB_ENDED, {"job": number}))
+    logs.emit(Event(EventKind.JOB_ENDED, with_error))
+    eventually(lambda: "folded" in capture.stream.getvalue(), 10, "the count of what was left out")
+
+    documents = [json.loads(line) for line in capture.lines()]
+    folded = [line["folded"] for line in documents if line["kind"] == "job_ended" and "folded" in line]
+    written = [document for document in documents if "job" in document]
+    assert len(written) + sum(folded) == logs.MOST_LINES_A_SECOND + more + 1
+    assert [document for document in written if document.get("error")] != []
+    assert len(written) <= 2 * logs.MOST_LINES_A_SECOND + 1
