@@ -12,7 +12,15 @@ from leaderjobs.errors import ConfigError
 
 Path: TypeAlias = tuple[str, ...]
 
-PREFIXES = ("LEADERJOBS_CLUSTER_", "LEADERJOBS_CONNECTIONS_", "LEADERJOBS_SYNCS_")
+PREFIXES = (
+    "LEADERJOBS_CLUSTER_",
+    "LEADERJOBS_CONNECTIONS_",
+    "LEADERJOBS_SYNCS_",
+    "LEADERJOBS_SCHEDULES_",
+    "LEADERJOBS_LIMITS_",
+    "LEADERJOBS_HOOKS_",
+    "LEADERJOBS_RETENTION_",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +62,9 @@ def overlay(
             hint = f"did you mean {near[0]}? " if near else ""
             raise ConfigError(
                 f"{quoted(variable)}: no such setting; {hint}"
-                "allowed: LEADERJOBS_CLUSTER_KEY, and LEADERJOBS_CONNECTIONS_NAME_KEY or "
-                "LEADERJOBS_SYNCS_NAME_KEY for names that the file defines"
+                "allowed: LEADERJOBS_CLUSTER_KEY, LEADERJOBS_RETENTION_KEY, and "
+                "LEADERJOBS_CONNECTIONS_NAME_KEY, LEADERJOBS_SYNCS_NAME_KEY and so on for names that the "
+                "file defines"
             )
         if len(paths) > 1:
             both = " and ".join(quoted(".".join(path)) for path in paths)

@@ -3,37 +3,34 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
-
-from leaderjobs.config import urls
+from leaderjobs.config import rules, urls
+from leaderjobs.config.connected import connection_keys, connections, connector_of, streams_of
 from leaderjobs.config.decode import Reader, decode, fields_of
-from leaderjobs.config.environment import overlay, variable_of
+from leaderjobs.config.environment import overlay
+from leaderjobs.config.schedules import SCHEDULE_KEYS, schedule
 from leaderjobs.config.settings import (
     NAME_ALLOWED,
     ClusterSettings,
     ConnectionSettings,
+    HookSettings,
     Name,
+    RetentionSettings,
     Settings,
     SyncSettings,
 )
 from leaderjobs.config.shown import shown
 from leaderjobs.config.source import Document, read
-from leaderjobs.errors import ConfigError
 from leaderjobs.values import hide_passwords, secrets_in
 
 if TYPE_CHECKING:
     from leaderjobs.config.environment import Path as KeyPath
 
-SECTIONS = ("cluster", "connections", "syncs", "operations")
-SYNC_KEYS = ("connection", "streams", "max_attempts")
-# No dot: `enqueue CONNECTION.NAME` ends at the last one.
-OPERATION_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
-OPERATION_NAME_ALLOWED = "1 to 64 letters, digits, underscores and hyphens, beginning with a letter or digit"
+SECTIONS = ("cluster", "connections", "syncs", "operations", "schedules", "limits", "hooks", "retention")
+SYNC_KEYS = tuple(each.key for each in fields_of(SyncSettings) if each.key != "name")
 
 
 def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
@@ -45,32 +42,50 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
     document = read(path, environ)
     reader = Reader(document)
     reader.known_only((), SECTIONS)
-    for section in ("connections", "syncs"):
+    for section in ("connections", "syncs", "schedules", "hooks"):
         _check_names(reader, section)
-    connectors = {name: _connector(reader, name, environ) for name in reader.table("connections")}
-    keys: dict[KeyPath, list[str]] = {("cluster",): [field.key for field in fields_of(ClusterSettings)]}
-    for name, connector in connectors.items():
-        options = [field.key for field in fields_of(_settings_type(connector))]
-        keys["connections", name] = ["connector", *options]
-    for name in reader.table("syncs"):
-        keys["syncs", name] = list(SYNC_KEYS)
+    connectors = {name: connector_of(reader, name, environ) for name in reader.table("connections")}
+    keys = _keys(reader, connectors)
     for section_path, allowed in keys.items():
         reader.known_only(section_path, allowed)
     reader.overlay = overlay(environ, keys)
     cluster = _cluster(reader)
-    operations = _operations(reader, connectors)
-    connections = {
-        name: ConnectionSettings(
-            name,
-            connector,
-            reader.build(_settings_type(connector), ("connections", name)),
-            operations.get(name, {}),
-        )
-        for name, connector in connectors.items()
+    connected = connections(reader, connectors)
+    syncs = {name: _sync(reader, name, connected) for name in reader.table("syncs")}
+    schedules = {
+        name: schedule(reader, name, cluster.name, syncs, connected) for name in reader.table("schedules")
     }
-    syncs = {name: _sync(reader, name, connections) for name in reader.table("syncs")}
-    warnings = tuple(_warnings(document, cluster, connections.values(), reader))
-    return Settings(document.path, cluster, connections, syncs, warnings=warnings)
+    targets = list(dict.fromkeys((*syncs, *schedules)))
+    hooks = {name: rules.hook(reader, name, targets, connected) for name in reader.table("hooks")}
+    return Settings(
+        document.path,
+        cluster,
+        connected,
+        syncs,
+        schedules,
+        rules.limits(reader, connected),
+        hooks,
+        reader.build(RetentionSettings, ("retention",)),
+        tuple(_warnings(document, cluster, connected.values(), hooks.values(), reader)),
+    )
+
+
+def _keys(reader: Reader, connectors: Mapping[str, str]) -> dict[KeyPath, list[str]]:
+    """What every section that is there may hold, by its place."""
+    reader.known_only(("limits",), rules.LIMITED)
+    keys: dict[KeyPath, list[str]] = {
+        (section,): [field.key for field in fields_of(kind)]
+        for section, kind in (("cluster", ClusterSettings), ("retention", RetentionSettings))
+    }
+    keys |= {("connections", name): connection_keys(connector) for name, connector in connectors.items()}
+    for section, allowed in (
+        ("syncs", SYNC_KEYS),
+        ("schedules", SCHEDULE_KEYS),
+        ("hooks", rules.HOOK_KEYS),
+    ):
+        keys |= {(section, name): list(allowed) for name in reader.table(section)}
+    keys |= {path: list(rules.LIMIT_KEYS) for path in rules.limit_paths(reader)}
+    return keys
 
 
 def _check_names(reader: Reader, section: str) -> None:
@@ -80,72 +95,6 @@ def _check_names(reader: Reader, section: str) -> None:
             decode(name, Name, lax=False)
         except ValueError:
             raise reader.fail((section, name), f": bad name; allowed: {NAME_ALLOWED}") from None
-
-
-def _connector(reader: Reader, name: str, environ: Mapping[str, str]) -> str:
-    """Which connector a connection uses; needed before its other keys mean anything."""
-    from leaderjobs.connectors import registry
-
-    path = ("connections", name)
-    variable = variable_of((*path, "connector"))
-    value = environ.get(variable) or reader.table(*path).get("connector")
-    if value is None:
-        raise reader.fail(path, f": connector is missing; allowed: {_connectors()}")
-    if not isinstance(value, str) or not registry.may_be(value):
-        if environ.get(variable):
-            raise ConfigError(f"{variable} = {shown(value)}: allowed: {_connectors()}")
-        raise reader.fail((*path, "connector"), f" = {shown(value)}: allowed: {_connectors()}")
-    try:
-        registry.settings_type(value)
-    except ConfigError as error:
-        if environ.get(variable):
-            raise ConfigError(f"{variable}: {error}") from None
-        raise reader.fail((*path, "connector"), f": {error}") from None
-    return value
-
-
-def _connectors() -> str:
-    from leaderjobs.connectors import registry
-
-    return ", ".join(f'"{known}"' for known in registry.names()) + ', or "module:Class"'
-
-
-def _operations(reader: Reader, connectors: Mapping[str, str]) -> dict[str, dict[str, msgspec.Struct]]:
-    """`[operations.CONNECTION.NAME]`, by connection; variables of the environment do not reach in here."""
-    found: dict[str, dict[str, msgspec.Struct]] = {}
-    if not reader.table("operations"):
-        return found
-    from leaderjobs.connectors import registry
-
-    kind = registry.operation_type()
-    declaring = [name for name, connector in connectors.items() if registry.declares(connector)]
-    for connection in reader.table("operations"):
-        if connection not in declaring:
-            allowed = ", ".join(declaring) or 'none; write a connection with connector = "rest" first'
-            raise reader.fail(
-                ("operations", connection), f": not a connection that takes operations; allowed: {allowed}"
-            )
-        for name in reader.table("operations", connection):
-            path = ("operations", connection, name)
-            reader.table(*path)
-            if OPERATION_NAME.fullmatch(name) is None:
-                raise reader.fail(path, f": bad name; allowed: {OPERATION_NAME_ALLOWED}")
-            reader.known_only(path, [field.key for field in fields_of(kind)])
-            found.setdefault(connection, {})[name] = reader.build(kind, path)
-    return found
-
-
-def _settings_type(connector: str) -> type[msgspec.Struct]:
-    from leaderjobs.connectors import registry
-
-    return registry.settings_type(connector)
-
-
-def _streams(connection: ConnectionSettings) -> tuple[str, ...]:
-    from leaderjobs.connectors import registry
-
-    found = registry.streams(connection.connector, connection.name, connection.options)
-    return tuple(stream.name for stream in found)
 
 
 def _cluster(reader: Reader) -> ClusterSettings:
@@ -167,9 +116,9 @@ def _sync(reader: Reader, name: str, connections: Mapping[str, ConnectionSetting
     if sync.connection not in connections:
         known = ", ".join(connections) or "none; write [connections.NAME] first"
         raise reader.complain((*path, "connection"), shown(sync.connection), f"a connection: {known}")
-    known_streams = _streams(connections[sync.connection])
+    known_streams = streams_of(connections[sync.connection])
     if not known_streams:
-        having = [name for name, found in connections.items() if _streams(found)]
+        having = [name for name, found in connections.items() if streams_of(found)]
         allowed = f"a connection with streams: {', '.join(having) or 'none is configured'}"
         raise reader.complain((*path, "connection"), shown(sync.connection), allowed)
     for at, stream in enumerate(sync.streams):
@@ -182,7 +131,11 @@ def _sync(reader: Reader, name: str, connections: Mapping[str, ConnectionSetting
 
 
 def _warnings(
-    document: Document, cluster: ClusterSettings, connections: Iterable[ConnectionSettings], reader: Reader
+    document: Document,
+    cluster: ClusterSettings,
+    connections: Iterable[ConnectionSettings],
+    hooks: Iterable[HookSettings],
+    reader: Reader,
 ) -> Iterable[str]:
     if not document.world_readable:
         return
@@ -196,6 +149,7 @@ def _warnings(
             value = getattr(connection.options, field.name)
             if any(secret.literal is not None for secret in secrets_in(value)):
                 literal.append(("connections", connection.name, field.key))
+    literal += [("hooks", hook.name, "secret") for hook in hooks if hook.secret and hook.secret.literal]
     written = [path for path in literal if path not in reader.overlay]
     if written:
         yield (

@@ -39,11 +39,17 @@ Directory = Annotated[str, msgspec.Meta(pattern=r"\A/[^\0\n]{0,1000}\Z", descrip
 TimeLimit = Annotated[
     Duration, Between(timedelta(seconds=1), timedelta(days=30), 'a duration from "1s" to "30d"')
 ]
+HOOK_URL_ALLOWED = '"https://HOST[:PORT][/PATH]" without user and password'
+HookUrl = Annotated[str, msgspec.Meta(description=HOOK_URL_ALLOWED)]
 HookTimeout = Annotated[
     Duration, Between(timedelta(seconds=1), timedelta(minutes=5), 'a duration from "1s" to "5m"')
 ]
 Retention = Annotated[
     Duration, Between(timedelta(minutes=1), timedelta(days=3650), 'a duration from "1m" to "3650d"')
+]
+Jitter = Annotated[Duration, Between(timedelta(0), timedelta(days=1), 'a duration from "0s" to "1d"')]
+CatchUpWindow = Annotated[
+    Duration, Between(timedelta(seconds=1), timedelta(days=366), 'a duration from "1s" to "366d"')
 ]
 DrainTimeout = Annotated[Duration, Between(timedelta(0), timedelta(days=1), 'a duration from "0s" to "1d"')]
 
@@ -119,13 +125,13 @@ class HookSettings:
     """
 
     name: str
-    url: str | None = None
+    url: HookUrl | None = None
     secret: Secret | None = None
     """Signs what is posted to `url`."""
     command: tuple[str, ...] = ()
     """A program and its arguments; gets the document on its standard input."""
-    on: tuple[HookEvent, ...] = (HookEvent.FAILURE, HookEvent.RECOVERY)
-    targets: tuple[str, ...] = ()
+    on: Annotated[tuple[HookEvent, ...], msgspec.Meta(min_length=1)] = (HookEvent.FAILURE, HookEvent.RECOVERY)
+    targets: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] = ()
     """Syncs, operations and schedules; empty: all."""
     timeout: HookTimeout = Duration(seconds=10)
 

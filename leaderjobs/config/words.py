@@ -65,8 +65,9 @@ def _words(info: inspect.Type) -> str:
         case inspect.EnumType(cls=cls):
             return ", ".join(shown(member.value) for member in cls)
         case inspect.ListType() | inspect.VarTupleType() | inspect.SetType():
-            least = "a non-empty list" if info.min_length else "a list"
-            return f"{least} of {_words(info.item_type).removeprefix('a ')}s"
+            least, item = "a non-empty list" if info.min_length else "a list", _words(info.item_type)
+            chosen = isinstance(info.item_type, inspect.EnumType | inspect.LiteralType)
+            return f"{least} of {item}" if chosen else f"{least} of {item.removeprefix('a ')}s"
         case inspect.DictType() | inspect.StructType():
             return "a table"
         case _:
