@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install -qq --no-input --disable-pip-version-check
-BENCHMARKS := failover replica_lag load charges startup
+BENCHMARKS := failover replica_lag load throughput charges startup
 export PIP_ROOT_USER_ACTION := ignore
 # Without a home there is no cache directory, and pip would make one named "~" here.
 ifeq ($(HOME),)
@@ -40,7 +40,7 @@ lint: .venv/dev
 fmt: .venv/dev ## Format the code and mend what ruff can mend
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
-bench: .venv/dev ## Measure failover, replica lag, load, charges and startup
+bench: .venv/dev ## Measure failover, replica lag, load, throughput, charges and startup
 	@set -e; for name in $(BENCHMARKS); do $(BIN)/python -m benchmarks.$$name; done
 
 # pip is what a virtual environment gets last, so one that was interrupted is made again.

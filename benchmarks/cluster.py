@@ -53,6 +53,13 @@ def until(look: Callable[[], T | None], what: str, patience: float = PATIENCE) -
     raise RuntimeError(f"waited {patience:g} s in vain for {what}")
 
 
+def peak_mib(pid: int) -> float:
+    """The largest resident size that a process ever had."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    peak = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
+    return int(peak.split()[1]) / 1024
+
+
 @contextmanager
 def started(plan: Plan, *workers: str, before: Callable[[Rig], None] | None = None) -> Iterator[Rig]:
     """A rig in a temporary directory with these workers in it, one of which leads.

@@ -20,12 +20,11 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from pathlib import Path
 
 import psycopg
 
 from benchmarks import figures, load_peers
-from benchmarks.cluster import started, until
+from benchmarks.cluster import peak_mib, started, until
 from benchmarks.figures import Figure
 from benchmarks.load_material import PAGE, fetched
 from benchmarks.load_peers import Admin, Copy, Dlt, Peer, Singer
@@ -96,7 +95,7 @@ class Bench:
         job = rig.enqueue()
         until(lambda: rig.stores.jobs.get(job.id).state.final, "the sync to end", SYNC_PATIENCE)
         ended = rig.stores.jobs.get(job.id)
-        peak = _peak_mib(process.pid)
+        peak = peak_mib(process.pid)
         rig.send("a", signal.SIGTERM)
         rig.reap("a")
         if ended.state is not JobState.COMPLETED or ended.started_at is None or ended.finished_at is None:
@@ -127,12 +126,6 @@ class Bench:
         """Begin with nothing left to be written for the load before."""
         self._admin.execute(prepare.encode())
         self._admin.execute("CHECKPOINT")
-
-
-def _peak_mib(pid: int) -> float:
-    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
-    peak = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
-    return int(peak.split()[1]) / 1024
 
 
 @contextmanager

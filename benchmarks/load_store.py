@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 
 from benchmarks.load_material import PAGE
 from leaderjobs import app, clock
 from leaderjobs.connectors.plaid.streams import TRANSACTIONS
 from leaderjobs.demo.rig import SYNC
+from leaderjobs.engine.prefetch import Prefetch
 from leaderjobs.model.batch import Batch, Landing
 from leaderjobs.model.job import NewJob
 from leaderjobs.model.marker import Marker
 from leaderjobs.model.term import Term
 from leaderjobs.store.pool import Database, TermConnections
+from leaderjobs.store.queue import job_of
 
 CONNECTOR = "plaid"
 CLUSTER = "bench"
@@ -41,20 +43,26 @@ class Store:
             sent_at=clock.elapsed(),
         )
         self._connections = TermConnections(database, self._term, limit=2)
-        self._stores.jobs.enqueue(NewJob(SYNC, SYNC, (TRANSACTIONS.name,)))
-        (self._job,) = self._stores.jobs.claim(self._connections, self._term, 1, ())
+        job, _ = self._stores.jobs.enqueue(NewJob(SYNC, SYNC, (TRANSACTIONS.name,)))
+        (row,) = self._stores.queue.turn(self._connections, self._term, wanted=[job.id]).claimed
+        self._job = job_of(row)
 
     def load(self, pages: Sequence[bytes], landings: Landings, marker: Marker | None) -> Marker | None:
-        """Commit every page; the marker after the last one."""
-        for place, body in enumerate(pages, start=1):
-            landing = landings(place == len(pages))
-            cursor = {"next": f"{place}"}
-            batch = Batch(TRANSACTIONS.name, body, ("added", "modified"), "removed", cursor, landing, PAGE)
-            marker = self._stores.batches.commit(
-                self._connections, self._term, self._job, CONNECTOR, TRANSACTIONS, batch, marker
-            )
+        """Commit every page, while the next one is made ready; the marker after the last one."""
+        with Prefetch(_batches(pages, landings), "bench") as batches:
+            for batch in batches:
+                marker = self._stores.batches.commit(
+                    self._connections, self._term, self._job, CONNECTOR, TRANSACTIONS, batch, marker
+                )
         return marker
 
     def close(self) -> None:
         """Disconnect."""
         self._connections.close()
+
+
+def _batches(pages: Sequence[bytes], landings: Landings) -> Iterator[Batch]:
+    for place, body in enumerate(pages, start=1):
+        landing = landings(place == len(pages))
+        cursor = {"next": f"{place}"}
+        yield Batch(TRANSACTIONS.name, body, ("added", "modified"), "removed", cursor, landing, PAGE)

@@ -1,4 +1,4 @@
-"""What others' loaders need: a virtual environment each, made on first use and kept for the next time."""
+"""What others need: a virtual environment each, made on first use and kept for the next time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MADE = "requirement"
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """Somebody else's loader, pinned."""
+    """Somebody else's program, pinned."""
 
     name: str
     version: str
@@ -44,6 +44,8 @@ class Package:
 
 DLT = Package("dlt", "1.31.0", "[postgres]")
 SINGER = Package("meltanolabs-target-postgres", "0.8.1")
+PGQUEUER = Package("pgqueuer", "1.6.0", "[asyncpg]")
+PROCRASTINATE = Package("procrastinate", "3.10.0")
 
 
 def _run(*command: str) -> None:
@@ -56,4 +58,4 @@ def _run(*command: str) -> None:
     )
     if done.returncode != 0:
         why = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        raise RuntimeError(f"{' '.join(command)}: {why}; --peers copy needs no peer")
+        raise RuntimeError(f"{' '.join(command)}: {why}; leave it out with --peers")

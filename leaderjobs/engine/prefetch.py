@@ -9,14 +9,16 @@ from types import TracebackType
 from typing import Self
 
 from leaderjobs.model.batch import Batch
+from leaderjobs.store.batches import prepared
 
 
 class Prefetch:
     """Drives a connector's generator on a thread of its own and hands its batches over in order.
 
-    An error of the generator comes after the batches that were yielded before it. Leaving the context
-    ends the generator at its next yield; cutting off a request that is out is the caller's part
-    (`Connector.close`), and so is waking a generator that waits (its context's stop event).
+    Each is made ready for the store there, while the one before is being written. An error of the generator
+    comes after the batches that were yielded before it. Leaving the context ends the generator at its next
+    yield; cutting off a request that is out is the caller's part (`Connector.close`), and so is waking a
+    generator that waits (its context's stop event).
     """
 
     def __init__(self, batches: Iterator[Batch], name: str) -> None:
@@ -57,7 +59,7 @@ class Prefetch:
             for batch in self._batches:
                 if self._left.is_set():
                     return
-                self._queue.put(batch)
+                self._queue.put(prepared(batch))
                 self._permit.acquire()
             self._queue.put(None)
         except BaseException as error:  # noqa: BLE001 - carried over to the consumer's thread, whatever it is

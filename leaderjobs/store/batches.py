@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Self, TypeAlias
 
+import msgspec
+import psycopg
+from psycopg.adapt import Dumper
+from psycopg.pq import Format
 from psycopg.types.json import Json, Jsonb
 
 from leaderjobs.errors import StoreError
@@ -20,8 +29,80 @@ from leaderjobs.store.text import storable_json
 
 MOST_CURSOR_BYTES = 64 * 1024
 PAGE_STATEMENT = timedelta(minutes=1)
+MOST_DECODERS = 256
 _SQL = queries.load("batches")
 _HOLDS = queries.load("holds")
+Buffer: TypeAlias = bytes | msgspec.Raw
+_TEXT, _TEXT_ARRAY = psycopg.adapters.types["text"].oid, psycopg.adapters.types["text"].array_oid
+_LENGTH = struct.Struct("!i")
+_DIRECT = frozenset(Landing) - {Landing.STAGE, Landing.RESTART}
+
+
+@dataclass(frozen=True, slots=True)
+class _Texts:
+    """Rows, each as the text that it came as, in the binary form of an array of Postgres."""
+
+    encoded: bytes
+
+    @classmethod
+    def of(cls, rows: Sequence[msgspec.Raw]) -> Self:
+        # Dimensions, whether it has nulls, type; length and lower bound of the one dimension.
+        parts: list[Buffer] = [struct.pack("!iiIii", 1, 0, _TEXT, len(rows), 1)]
+        for row in rows:
+            parts += (_LENGTH.pack(len(row)), row)
+        return cls(b"".join(parts))
+
+
+class _TextsDumper(Dumper):
+    format = Format.BINARY
+    oid = _TEXT_ARRAY
+
+    def dump(self, obj: _Texts) -> bytes:
+        return obj.encoded
+
+
+class _Page(bytes):
+    """A body as Postgres can hold it; the type says that this has been seen to."""
+
+    taken_apart: tuple[_Texts, _Texts] | None = None
+    """Its rows, and its deletions; none where Postgres takes it apart, and says what is wrong with it."""
+
+
+def prepared(batch: Batch) -> Batch:
+    """`batch` with all done that `commit` would do without the database: another thread may do it ahead."""
+    if isinstance(batch.body, _Page):
+        return batch
+    page = _Page(storable_json(batch.body))
+    if batch.landing in _DIRECT and not batch.ordered:
+        page.taken_apart = _taken_apart(page, batch.upserts, batch.deletes)
+    return replace(batch, body=page)
+
+
+def _taken_apart(body: bytes, upserts: tuple[str, ...], deletes: str | None) -> tuple[_Texts, _Texts] | None:
+    """Where rows begin and end; what they are Postgres reads, so no number passes through a float."""
+    decoder = _decoder(upserts if deletes is None else (*upserts, deletes))
+    if decoder is None:
+        return None
+    try:
+        found = decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    members: list[list[msgspec.Raw]] = [getattr(found, name) for name in found.__struct_fields__]
+    gone = members.pop() if deletes is not None else []
+    return _Texts.of([row for rows in members for row in rows]), _Texts.of(gone)
+
+
+@functools.lru_cache(maxsize=MOST_DECODERS)
+def _decoder(members: tuple[str, ...]) -> msgspec.json.Decoder[msgspec.Struct] | None:
+    names = {f"member_{place}": name for place, name in enumerate(members)}
+    try:
+        shape = msgspec.defstruct(
+            "Shape", [(name, list[msgspec.Raw]) for name in names], rename=names, gc=False
+        )
+    except ValueError:
+        # One is there twice, or has a quote in it.
+        return None
+    return msgspec.json.Decoder(shape)
 
 
 class Batches:
@@ -56,13 +137,17 @@ class Batches:
         - any other StoreError: nothing was written and the same page will fail the same way, for instance
           because a row has no key. The message names the stream.
         """
+        batch = prepared(batch)
         parameters = self._parameters(job, term, schema, stream, batch, marker)
         # A page is small; only what is applied or swept at once may take long.
         statement = LONGEST_STATEMENT if batch.landing in _LONG else PAGE_STATEMENT
         with fenced(connections, term, statement) as connection:
+            # Of this connection: it may have been made before anything was registered for all.
+            connection.adapters.register_dumper(_Texts, _TextsDumper)
             advanced = connection.execute(_SQL["advance"], parameters)
             for name in _steps(batch):
-                connection.execute(_SQL[name], parameters)
+                step = "land_apart" if name == "land" and "docs" in parameters else name
+                connection.execute(_SQL[step], parameters)
             connection.execute(_SQL["progress"], parameters)
             connection.execute(_HOLDS["clear"], parameters)
         return Marker(
@@ -125,13 +210,21 @@ class Batches:
             "rows": batch.rows,
             "total": batch.total,
             "cursor": _cursor(batch),
-            "body": Jsonb(batch.body, dumps=storable_json),
+            **_body(batch),
             "upserts": list(batch.upserts),
             "deletes": batch.deletes,
             "id": job.id,
             "number": term.number,
             "attempt": job.attempt,
         }
+
+
+def _body(batch: Batch) -> Parameters:
+    body = {"body": Jsonb(batch.body, dumps=bytes)}
+    if not isinstance(batch.body, _Page) or batch.body.taken_apart is None:
+        return body
+    docs, gone = batch.body.taken_apart
+    return {**body, "docs": docs, "gone": gone}
 
 
 def _steps(batch: Batch) -> tuple[str, ...]:

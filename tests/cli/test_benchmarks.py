@@ -42,6 +42,11 @@ SHAPE = {
         ),
         (["startup"], ["help", "status"]),
         pytest.param(
+            ["throughput", "--jobs", "2000", "--ended", "5000", "--latency-jobs", "5", "--peers", ""],
+            ["noop_jobs", "start_p50", "start_p99", "noop_jobs_old_snapshot", "member_memory"],
+            marks=pytest.mark.soak,
+        ),
+        pytest.param(
             ["charges", "--invoices", "20"],
             ["payments_per_invoice", "payments_of_one_invoice_at_most"],
             marks=pytest.mark.soak,

@@ -25,7 +25,7 @@ from tests.cluster.watching import (
 from tests.support import eventually
 
 pytestmark = pytest.mark.alone
-TIMES = 10
+TIMES = 5
 SESSION_TIMEOUT = timedelta(seconds=2)
 SHORT_TIMEOUT = timedelta(milliseconds=1200)
 """Where most of the time is spent waiting for sessions to end."""
@@ -36,7 +36,7 @@ FAULTS = (signal.SIGKILL, signal.SIGTERM, signal.SIGSTOP)
     "times",
     [
         pytest.param(TIMES, marks=pytest.mark.timeout(400)),
-        pytest.param(20 * TIMES, marks=[pytest.mark.soak, pytest.mark.timeout(7200)]),
+        pytest.param(40 * TIMES, marks=[pytest.mark.soak, pytest.mark.timeout(7200)]),
     ],
 )
 def test_syncs_survive_deaths_and_pauses_of_their_leader(tmp_path: Path, times: int) -> None:

@@ -7,7 +7,13 @@ SELECT * FROM leaderjobs.advance(
 -- The page's rows and deletions, straight into the table.
 SELECT leaderjobs.land(
     %(schema)s, %(stream)s, %(keys)s, %(cluster)s, %(connection)s, %(ord)s, %(timed)s, %(ordered)s, %(body)s,
-    %(upserts)s, %(deletes)s);
+    %(upserts)s, %(deletes)s, NULL, NULL);
+
+-- name: land_apart
+-- The same of a page that was taken apart.
+SELECT leaderjobs.land(
+    %(schema)s, %(stream)s, %(keys)s, %(cluster)s, %(connection)s, %(ord)s, %(timed)s, false, NULL, NULL, NULL,
+    %(docs)s, %(gone)s);
 
 -- name: retire
 -- The page was the whole stream, or the whole scope.
