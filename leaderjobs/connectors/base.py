@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Protocol, TypeAlias
 import msgspec
 
 from leaderjobs.connectors.outcome import Answer
-from leaderjobs.connectors.pacing import Paces
+from leaderjobs.connectors.pacing import FREE, Pace, Paces
 from leaderjobs.errors import FatalError
 from leaderjobs.model.batch import Batch
 from leaderjobs.model.effect import Effect, Request, Verdict
@@ -74,6 +74,8 @@ class Connector(ABC):
     """Of the class, or of the instance where the settings say what there is; then `streams_of` does too."""
     schema: str = ""
     """Where its tables are: what `schema_of` says; set by the registry."""
+    pace: Pace = FREE
+    """Of requests that have no endpoint's rate, operations above all; set by the registry."""
 
     @abstractmethod
     def __init__(self, connection: str, options: Options, paces: Paces) -> None:

@@ -10,7 +10,7 @@ from leaderjobs.backoff import Backoff
 from leaderjobs.connectors.base import ReadContext
 from leaderjobs.connectors.outcome import UNANSWERED
 from leaderjobs.connectors.pacing import Pace
-from leaderjobs.errors import Interrupted, TransientError
+from leaderjobs.errors import Interrupted, RateLimited, TransientError
 
 MOST_UNANSWERED = 4
 """Requests sent for one page before its silence is an error."""
@@ -33,6 +33,9 @@ def until_answered(send: Callable[[], T], pace: Pace, context: ReadContext) -> T
             return send()
         except Interrupted:
             context.check()  # Where the term is over, that is the reason to tell.
+            raise
+        except RateLimited as error:
+            pace.hold(error.retry_after)
             raise
         except TransientError as error:
             if error.code not in UNANSWERED or sent == MOST_UNANSWERED:

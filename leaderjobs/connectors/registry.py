@@ -103,6 +103,7 @@ def make(
     else:
         made = kind(connection, options, paces)
     made.schema = kind.schema_of(connection, options)
+    made.pace = paces.of_connection(connection)
     return made
 
 

@@ -6,8 +6,9 @@ can vouch for it: sure of its session, and trusted for as long as the call may t
 paused between the last check and the socket; that send then goes out late, and is why every send of an
 effect is the same request under the same key.
 
-A send that is out is never cut off, not by draining nor by the end of the term: its answer is worth more than
-the time it takes, and recording it needs no term. Look-ups are cut off like reads.
+A send that is out is never cut off, not by draining, by a time limit, by a person who cancels nor by the
+end of the term: its answer is worth more than the time it takes, and recording it needs no term. Look-ups
+are cut off like reads.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from __future__ import annotations
 import dataclasses
 import threading
 import uuid
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -23,19 +23,26 @@ from leaderjobs import __version__, clock
 from leaderjobs.backoff import Backoff
 from leaderjobs.connectors.base import Connector, Operation
 from leaderjobs.connectors.outcome import NOT_SENT, Answer
+from leaderjobs.connectors.pacing import RATE_LIMITED
 from leaderjobs.engine.attempt import Attempt
-from leaderjobs.engine.runner import LONGEST_RETRY_AFTER, PROBE_HOLD_EVERY, MakeConnector
+from leaderjobs.engine.retrying import (
+    LONGEST_RETRY_AFTER,
+    PROBE_HOLD_EVERY,
+    REFUSALS,
+    TROUBLE,
+    Refusals,
+    operator_outcome,
+)
+from leaderjobs.engine.runner import MakeConnector
+from leaderjobs.engine.send_channel import SendChannel
 from leaderjobs.engine.stores import Stores
 from leaderjobs.errors import (
     ConfigError,
-    ConnectorError,
-    FatalError,
     Interrupted,
     LeaderJobsError,
     LeadershipLost,
     NeedsUser,
-    Refused,
-    StoreError,
+    RateLimited,
     StoreUnavailable,
     TransientError,
 )
@@ -48,8 +55,6 @@ from leaderjobs.store.pool import TermConnections
 
 SENDS = Backoff(first=timedelta(seconds=1), most=timedelta(minutes=30))
 """Between two sends of one effect."""
-TROUBLE = Backoff(first=timedelta(seconds=15), most=timedelta(seconds=15))
-"""Until what is no matter of the effect (a connection not configured here, a bug) is tried again."""
 MOST_LOOKS = 3
 """Look-ups made in a row before no answer is taken for an answer."""
 MOST_STEPS = 50
@@ -61,6 +66,7 @@ LAST_LOOK_AT_UNCERTAIN = timedelta(hours=6)
 RECORD_PATIENCE = 60.0
 """Seconds that a thread which holds evidence waits for Postgres, whoever leads by then."""
 ROOM_EVERY = timedelta(milliseconds=20)
+TOO_MANY_REQUESTS = 429
 LEAST_ROOM_BEATS = 2
 """Heartbeats that may be missing before a call's time does not fit into the term any more."""
 _LOOK_RETRY = Backoff(first=timedelta(milliseconds=200), most=timedelta(seconds=2))
@@ -73,54 +79,6 @@ class Errand(NamedTuple):
     attempt: Attempt
     connector: Connector
     operation: Operation
-
-
-class SendChannel:
-    """The one way out for one send (`connectors.base.Channel`): the last look before the first byte.
-
-    The look asks Postgres too. By the clock of this machine alone a guest that was frozen with it would find
-    its term alive hours later; the fence and the stamp's age by the database's clock tell.
-    """
-
-    def __init__(
-        self, attempt: Attempt, connector: Connector, timeout: timedelta, may_leave: Callable[[], bool]
-    ) -> None:
-        """The send has been stamped; `may_leave` is the ledger's word on it."""
-        self._attempt = attempt
-        self._connector = connector
-        self._timeout = timeout
-        self._may_leave = may_leave
-        self.asked = False
-        self.passed = False
-        """The last look said yes, so something may have left."""
-
-    @property
-    def refused(self) -> bool:
-        """The last look said no, so nothing has left."""
-        return self.asked and not self.passed
-
-    @property
-    def timeout(self) -> timedelta:
-        """How long this send may take."""
-        return self._timeout
-
-    def exchange(self, request: Request) -> Answer:
-        """By HTTP, with the connection's credentials."""
-        return self._connector.exchange(request, timeout=self._timeout, guard=self.guard)
-
-    def guard(self) -> None:
-        """Raise when the term is over or in doubt, the attempt was stopped, or a request has left already."""
-        if self.asked:
-            raise FatalError("one stamp is one request; a second one was not let out")
-        self.asked = True
-        if not self._may_leave():
-            raise LeadershipLost(
-                "the ledger lets this send out no more: a newer term leads, or it is too old"
-            )
-        self._attempt.check()
-        if not self._attempt.term.may_start():
-            raise Interrupted("the term is in doubt; nothing is sent before that is cleared up")
-        self.passed = True
 
 
 class Operator:
@@ -139,6 +97,7 @@ class Operator:
         self._connections = connections
         self._make_connector = make_connector
         self._emit = emit
+        self._refusals = Refusals()
 
     def run(self, attempt: Attempt) -> Outcome:
         """How the attempt ended; raises nothing that belongs to the job, gives no effect up for an error."""
@@ -149,14 +108,8 @@ class Operator:
             return Postpone(TROUBLE.delay(1), str(error))
         try:
             return self._work(attempt, connector)
-        except (LeadershipLost, Interrupted, StoreUnavailable, Refused):
-            return GiveBack()
-        except (NeedsUser, FatalError, ConfigError) as error:
-            return Hold(PROBE_HOLD_EVERY, getattr(error, "code", "") or "configuration", str(error))
-        except (ConnectorError, StoreError) as error:
-            return Postpone(TROUBLE.delay(1), str(error))
         except Exception as error:  # noqa: BLE001 - last resort: a bug in an operation costs time, not the term
-            return Postpone(TROUBLE.delay(1), f"{type(error).__name__}: {error}")
+            return operator_outcome(error, attempt, self._refusals)
         finally:
             connector.close()
 
@@ -167,7 +120,6 @@ class Operator:
         operation = _operation(connector, effect)
         errand = Errand(attempt, connector, operation)
         for _ in range(MOST_STEPS):
-            attempt.check()
             found: Verdict | None = None
             step = next_step(effect, found, operation.rules, now)
             if isinstance(step, LookUp):
@@ -194,20 +146,29 @@ class Operator:
     def _look(self, errand: Errand, effect: Effect) -> Verdict:
         """What the provider shows; UNAVAILABLE when it could not be asked a few times in a row."""
         attempt, connector, operation = errand
+        attempt.check()
 
         def ask(request: Request) -> Answer:
-            return connector.exchange(request, timeout=operation.timeout, guard=attempt.check)
+            connector.pace.take(attempt)
+            answer = connector.exchange(request, timeout=operation.timeout, guard=attempt.check)
+            if answer.status == TOO_MANY_REQUESTS:
+                connector.pace.hold(answer.retry_after)
+            return answer
 
         said = ""
         for look in range(1, MOST_LOOKS + 1):
             attempt.holds(connector)
             try:
                 found = operation.look_up(effect, ask)
+            except RateLimited:
+                raise
             except TransientError as error:
                 said = str(error)
             else:
                 if found.hold:
                     raise NeedsUser(found.message, code=found.code)
+                if found.status == TOO_MANY_REQUESTS:
+                    raise RateLimited(found.message, retry_after=found.retry_after)
                 return found
             finally:
                 attempt.holds(None)
@@ -223,13 +184,21 @@ class Operator:
         if pause is not None:
             return Postpone(pause, _last_words(effect), effect.version)
         verdict = self._send(errand, effect, basis)
-        return Hold(PROBE_HOLD_EVERY, verdict.code, verdict.message) if verdict.hold else None
+        if verdict.hold:
+            return Hold(PROBE_HOLD_EVERY, verdict.code, verdict.message)
+        if verdict.status != TOO_MANY_REQUESTS:
+            self._refusals.over(effect.connection)
+            return None
+        errand.connector.pace.hold(verdict.retry_after)
+        delay = verdict.retry_after or REFUSALS.delay(self._refusals.again(effect.connection))
+        message = verdict.message or verdict.code
+        return Hold(min(delay, LONGEST_RETRY_AFTER), RATE_LIMITED, message, person=False)
 
     def _send(self, errand: Errand, effect: Effect, basis: Basis) -> Verdict:
         """Stamp, send, record; in this order, and the record whatever happened."""
         attempt, connector, operation = errand
         term = attempt.term
-        timeout = self._room(attempt, operation.timeout)
+        timeout = self._turn(errand)
         nonce = uuid.uuid4()
         try:
             stamp = self._effects.stamp(
@@ -250,18 +219,28 @@ class Operator:
         )
         return verdict
 
+    def _turn(self, errand: Errand) -> timedelta:
+        """Wait until the rates let a call out and the term can vouch for it: for how long it may take.
+
+        Until both hold at once: turns that grew old while the term was waited for would leave together.
+        """
+        attempt, connector, operation = errand
+        while True:
+            attempt.check()
+            self._room(attempt, operation.timeout)
+            connector.pace.take(attempt)
+            if (room := _room_now(attempt.term, operation.timeout)) is not None:
+                return room
+
     @staticmethod
     def _room(attempt: Attempt, wanted: timedelta) -> timedelta:
         """Wait until the term can vouch for a call, and say for how long it may take.
 
         That is `wanted`, or as much as a term of this session timeout can ever vouch for.
         """
-        term = attempt.term
-        longest = term.session_timeout.total_seconds() * TRUST_SHARE - LEAST_ROOM_BEATS * term.beat_every
-        needed = min(wanted.total_seconds(), longest)
-        while not (term.may_start() and term.trusted_until - term.elapsed() >= needed):
+        while (room := _room_now(attempt.term, wanted)) is None:
             attempt.wait(ROOM_EVERY)
-        return timedelta(seconds=min(wanted.total_seconds(), term.trusted_until - term.elapsed()))
+        return room
 
     @staticmethod
     def _transmit(operation: Operation, request: Request, channel: SendChannel) -> Verdict:
@@ -310,6 +289,15 @@ class Operator:
         uncertain = end.state is EffectState.UNCERTAIN
         facts = {"effect": str(effect.id), "state": end.state.value, "code": end.code, "reason": end.reason}
         self._emit(Event(EventKind.EFFECT_UNCERTAIN if uncertain else EventKind.EFFECT_SETTLED, facts))
+
+
+def _room_now(term: Term, wanted: timedelta) -> timedelta | None:
+    """As much of `wanted` as the term vouches for; None when that is less than it ever could."""
+    longest = term.session_timeout.total_seconds() * TRUST_SHARE - LEAST_ROOM_BEATS * term.beat_every
+    trusted = term.trusted_until - term.elapsed()
+    if not term.may_start() or trusted < min(wanted.total_seconds(), longest):
+        return None
+    return timedelta(seconds=min(wanted.total_seconds(), trusted))
 
 
 def _operation(connector: Connector, effect: Effect) -> Operation:

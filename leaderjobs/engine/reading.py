@@ -10,29 +10,25 @@ from __future__ import annotations
 from datetime import timedelta
 
 from leaderjobs.engine.attempt import Attempt
-from leaderjobs.model.event import Emit, Event, EventKind
+from leaderjobs.engine.job_log import Lines
 from leaderjobs.model.job import Job, Window
 from leaderjobs.model.marker import Cursor
 from leaderjobs.model.quota import Quota
 from leaderjobs.store.pool import TermConnections
 from leaderjobs.store.quotas import Quotas
 
-MOST_LINE_CHARS = 500
-MOST_LINES = 1_000
-"""Of one attempt; what a connector says beyond is not logged."""
 _KEYS = {"own", "window"}
 
 
 class Reading:
     """The ReadContext of one attempt; the thread that fetches."""
 
-    def __init__(self, attempt: Attempt, quotas: Quotas, connections: TermConnections, emit: Emit) -> None:
+    def __init__(self, attempt: Attempt, quotas: Quotas, connections: TermConnections, lines: Lines) -> None:
         """Quotas are counted under the attempt's term."""
         self._attempt = attempt
         self._quotas = quotas
         self._connections = connections
-        self._emit = emit
-        self._lines = 0
+        self._lines = lines
 
     @property
     def window(self) -> Window | None:
@@ -56,14 +52,8 @@ class Reading:
         self._quotas.observe(self._connections, self._attempt.term, quota, used)
 
     def log(self, line: str) -> None:
-        """To the member's log, with the job it belongs to."""
-        self._lines += 1
-        if self._lines > MOST_LINES:
-            return
-        text = "".join(char if char.isprintable() else " " for char in line[:MOST_LINE_CHARS])
-        job = self._attempt.job
-        facts = {"job": job.id, "connection": job.connection, "line": text}
-        self._emit(Event(EventKind.JOB_LOGGED, facts))
+        """To the member's log, and kept with the job."""
+        self._lines.say(line)
 
 
 def own(cursor: Cursor | None) -> Cursor | None:

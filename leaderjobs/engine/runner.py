@@ -7,30 +7,20 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from leaderjobs import clock
-from leaderjobs.backoff import Backoff
 from leaderjobs.connectors.base import Connector
 from leaderjobs.engine import reading
 from leaderjobs.engine.attempt import Attempt
+from leaderjobs.engine.job_log import JobLog
 from leaderjobs.engine.prefetch import Prefetch
 from leaderjobs.engine.publisher import Publisher
 from leaderjobs.engine.reading import Reading
+from leaderjobs.engine.retrying import Refusals, outcome
 from leaderjobs.engine.stores import Stores
 from leaderjobs.engine.upkeep import Upkeep
-from leaderjobs.errors import (
-    ConfigError,
-    ConnectorError,
-    Interrupted,
-    LeadershipLost,
-    NeedsUser,
-    QuotaExhausted,
-    Refused,
-    StoreError,
-    StoreUnavailable,
-    TransientError,
-)
+from leaderjobs.errors import ConfigError, Refused
 from leaderjobs.model.batch import Batch
 from leaderjobs.model.event import Emit, Event, EventKind
-from leaderjobs.model.job import Completed, Discard, GiveBack, Hold, Job, Outcome, Retry
+from leaderjobs.model.job import Completed, Job, Outcome
 from leaderjobs.model.marker import Marker
 from leaderjobs.model.stream import Stream
 from leaderjobs.store.pool import TermConnections
@@ -38,13 +28,8 @@ from leaderjobs.store.pool import TermConnections
 MakeConnector = Callable[[str], Connector]
 """Make the connector of a connection by its name; TransientError when it is not configured here (yet)."""
 
-RETRIES = Backoff(first=timedelta(seconds=1), most=timedelta(minutes=10))
-PROBE_HOLD_EVERY = timedelta(minutes=15)
-"""How often a connection that waits for its user is tried again without being asked."""
 PROGRESS_EVERY = timedelta(seconds=10)
 """How often a long pull says in the log how far it is."""
-LONGEST_RETRY_AFTER = timedelta(hours=24)
-"""A provider's Retry-After beyond this is taken as this."""
 
 
 class Runner:
@@ -67,6 +52,8 @@ class Runner:
         self._make_connector = make_connector
         self._upkeep = upkeep
         self._emit = emit
+        self._refusals = Refusals()
+        self._job_log = JobLog(stores.history, connections, emit)
 
     def run(self, attempt: Attempt) -> Outcome:
         """How the attempt ended; raises nothing that belongs to the job.
@@ -74,42 +61,28 @@ class Runner:
         A lost connection to Postgres gives the attempt back: whether its last page was committed is read
         from the marker by whoever goes on.
         """
-        job = attempt.job
+        left = _left_to_pull(attempt.job)
+        if not left:
+            return Completed()
         try:
-            connector = self._make_connector(job.connection)
-        except TransientError as error:
-            return Retry(self._delay(job, error), str(error))
-        except ConfigError as error:
-            return Discard(str(error))
+            connector = self._make_connector(attempt.job.connection)
+        except Exception as error:  # noqa: BLE001 - a connector that cannot be made costs its jobs, not the term
+            return outcome(error, attempt, self._refusals)
         attempt.holds(connector)
         try:
-            for stream in _left_to_pull(job):
-                self._pull(attempt, connector, stream)
-        except (LeadershipLost, Interrupted, StoreUnavailable, Refused):
-            # Refused: the marker moved by a commit of ours whose acknowledgement was lost; read it again.
-            return GiveBack()
-        except NeedsUser as error:
-            return Hold(PROBE_HOLD_EVERY, error.code, str(error))
-        except QuotaExhausted as error:
-            delay = max(error.until - clock.now(), _LEAST_HOLD)
-            return Hold(min(delay, LONGEST_RETRY_AFTER), error.code, str(error), person=False)
-        except TransientError as error:
-            return Retry(self._delay(job, error), str(error))
-        except (ConnectorError, ConfigError, StoreError) as error:
-            return Discard(str(error))
+            with self._job_log.of(attempt) as lines:
+                context = Reading(attempt, self._stores.quotas, self._connections, lines)
+                for stream in left:
+                    self._pull(attempt, connector, stream, context)
         except Exception as error:  # noqa: BLE001 - last resort: a bug in a connector costs an attempt, not the term
-            return Retry(RETRIES.delay(job.attempt), f"{type(error).__name__}: {error}")
+            return outcome(error, attempt, self._refusals)
         finally:
             attempt.holds(None)
             connector.close()
+        self._refusals.over(attempt.job.connection)
         return Completed()
 
-    def _delay(self, job: Job, error: TransientError) -> timedelta:
-        if error.retry_after is not None:
-            return min(error.retry_after, LONGEST_RETRY_AFTER)
-        return RETRIES.delay(job.attempt)
-
-    def _pull(self, attempt: Attempt, connector: Connector, name: str) -> None:
+    def _pull(self, attempt: Attempt, connector: Connector, name: str, context: Reading) -> None:
         """The one loop in the hot path: commit a page, then publish its marker."""
         stream = next((stream for stream in connector.streams if stream.name == name), None)
         if stream is None:
@@ -124,7 +97,6 @@ class Runner:
         cursor = reading.begins(marker.cursor if marker else None, job)
         if job.window is not None and cursor is None:
             self._stores.batches.drop_window(self._connections, term, job, name)
-        context = Reading(attempt, self._stores.quotas, self._connections, self._emit)
         progress = _Progress(job, name, self._emit)
         with Prefetch(connector.read(name, cursor, context), f"{job.connection}-{name}") as pages:
             for batch in pages:
@@ -199,9 +171,6 @@ class _Progress:
             left = max(0, self._total - self._before - self._rows)
             facts |= {"total": self._total, "seconds_left": round(left / rate)}
         self._emit(Event(EventKind.JOB_PROGRESSED, facts))
-
-
-_LEAST_HOLD = timedelta(seconds=1)
 
 
 def _left_to_pull(job: Job) -> tuple[str, ...]:

@@ -113,11 +113,14 @@ class GoogleCredentials:
         with self._renewing:
             self._token = None
 
-    def authorized(self, send: Callable[[Mapping[str, str]], Answer]) -> Answer:
-        """The answer to `send(headers)`; a 401 is answered with another token, once."""
+    def authorized(
+        self, send: Callable[[Mapping[str, str]], Answer], again: Callable[[], None] = lambda: None
+    ) -> Answer:
+        """The answer to `send(headers)`; a 401 is answered with another token, once, after `again()`."""
         answer = send(self.headers())
         if answer.status == _UNAUTHORIZED:
             self.forget()
+            again()
             answer = send(self.headers())
         return answer
 

@@ -291,7 +291,9 @@ class GoogleAnalyticsConnector(Connector):
         while True:
             self._quotas.guard()
             try:
-                return until_answered(lambda: self._send("POST", method, fields, shape), self._pace, context)
+                return until_answered(
+                    lambda: self._send("POST", method, fields, shape, context), self._pace, context
+                )
             except TransientError as error:
                 if error.code != SERVER_ERROR:
                     raise
@@ -301,12 +303,20 @@ class GoogleAnalyticsConnector(Connector):
                     raise
             context.wait(SERVER_ERROR_PAUSE)
 
-    def _send(self, verb: str, method: str, fields: Mapping[str, object] | None, shape: type[Shape]) -> Shape:
+    def _send(
+        self,
+        verb: str,
+        method: str,
+        fields: Mapping[str, object] | None,
+        shape: type[Shape],
+        context: ReadContext | None = None,
+    ) -> Shape:
         path = f"/v1beta/properties/{self._options.property}{method}"
         body = b"" if fields is None else msgspec.json.encode(fields)
         typed = {} if fields is None else {"Content-Type": "application/json"}
         answer = self._credentials.authorized(
-            lambda headers: self._http.fetch(verb, path, body, {**typed, **headers})
+            lambda headers: self._http.fetch(verb, path, body, {**typed, **headers}),
+            lambda: self._pace.take(context) if context is not None else None,
         )
         what = path.partition("?")[0]
         if answer.status != 200:

@@ -65,13 +65,15 @@ class RestClient:
 
     def ask(self, asked: Asked, context: ReadContext) -> Told:
         """The answer to a request that changes nothing; any but a success is raised."""
-        return until_answered(lambda: self.send(asked), self._pace, context)
+        return until_answered(lambda: self.send(asked, context), self._pace, context)
 
-    def send(self, asked: Asked) -> Told:
-        """The same, once."""
+    def send(self, asked: Asked, context: ReadContext | None = None) -> Told:
+        """The same, once; outside of any read it is not paced."""
         path = asked.address.partition("?")[0]
         answer = self._fetch(asked)
         if answer.status == 401 and self._credentials.refused():
+            if context is not None:
+                self._pace.take(context)
             answer = self._fetch(asked)
         if answer.status in asked.absent or answer.status == _NO_CONTENT:
             return Told(b"", None, answer.headers, self.origin + asked.address)

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import IO, Protocol, cast
 
 from leaderjobs.clock import elapsed
+from leaderjobs.connectors.children import environment
 from leaderjobs.connectors.singer.settings import Configuration
 from leaderjobs.errors import FatalError, Interrupted, TransientError
 
@@ -44,10 +45,6 @@ EXIT_PATIENCE = timedelta(seconds=30)
 CANNOT_RUN = frozenset({126, 127})
 TAP_FAILED = "tap_failed"
 TAP_SILENT = "tap_silent"
-_PASSED_ON = (
-    "PATH", "HOME", "LANG", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "http_proxy", "https_proxy", "all_proxy",
-    "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY",
-)  # fmt: skip
 # The tap runs only after the guard knows it.
 _GATE = 'read -r _ && exec "$@"'
 _GUARD = 'read -r group && read -r _ && exit; [ -z "$group" ] || kill -s KILL -- "-$group"; rm -rf -- "$1"'
@@ -110,7 +107,7 @@ class Tap:
                 stderr=subprocess.PIPE,
                 start_new_session=True,
                 cwd=self._folder,
-                env=_environment(self._folder),
+                env=environment(TMPDIR=str(self._folder)),
             )
         except OSError as error:
             self._guard.communicate()
@@ -339,12 +336,6 @@ def _tell(guard: subprocess.Popen[bytes], line: str) -> None:
     with suppress(BrokenPipeError):
         pipe.write(line.encode())
         pipe.flush()
-
-
-def _environment(folder: Path) -> dict[str, str]:
-    """What a tap needs of our environment, and none of the secrets that it may hold."""
-    kept = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    return {"PATH": os.defpath, **kept, "TMPDIR": str(folder)}
 
 
 def _name_of(number: int) -> str:

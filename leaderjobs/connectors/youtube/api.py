@@ -88,7 +88,11 @@ class YouTubeApi:
                 context.spend(self._quota(), 1)
             return self._data.fetch("GET", where, b"", headers)
 
-        answer = self._grant.authorized(send) if self._grant is not None else send(self._key_header())
+        def again() -> None:
+            if context is not None:
+                self._pace.take(context)
+
+        answer = send(self._key_header()) if self._grant is None else self._grant.authorized(send, again)
         if 200 <= answer.status < 300:
             return decoded(path, answer.body, shape), answer.body
         quota = self._quota()

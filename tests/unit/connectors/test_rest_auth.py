@@ -115,6 +115,18 @@ def test_a_token_that_ends_in_the_middle_is_replaced_once(sandbox: CatalogSandbo
     assert sandbox.requests()[API + "/cursor"] == 5 + 2
 
 
+def test_a_request_that_is_repeated_with_another_token_takes_a_turn_of_its_own(
+    sandbox: CatalogSandbox,
+) -> None:
+    sandbox.faults.replace(Fault(kind=FaultKind.ERROR, status=401, path=API, count=1))
+    context = Context()
+    with connected(sandbox, "plain", auth=auths(sandbox)["oauth"], rate_limit="6/min") as made:
+        list(made.read("plain", None, context))
+    sent = sum(count for path, count in sandbox.requests().items() if path.startswith(API))
+    assert sent >= 2
+    assert context.waits == [timedelta(seconds=10)] * (sent - 1)
+
+
 @pytest.mark.parametrize(("life", "tokens"), [(3600, 1), (31, 1), (30, 3), (0, 3), (None, 1)])
 def test_a_token_is_used_as_long_as_it_lives(sandbox: CatalogSandbox, life: int | None, tokens: int) -> None:
     sandbox.token_life = life
