@@ -68,12 +68,19 @@ class Planner:
         UsageError for arguments that the operation does not take; Refused when the same thing was asked for
         with other arguments.
         """
+        return self._store(self.wish(connection, name, given), when)
+
+    def wish(self, connection: str, name: str, given: Mapping[str, object]) -> NewEffect:
+        """What `plan` would store, for somebody who stores it together with something else.
+
+        UsageError for arguments that the operation does not take.
+        """
         operation = self.operation(connection, name)
         arguments = operation.parse(given)
         key = operation.business_key(arguments)
         if _RETRY.search(key):
             raise UsageError(f"{key!r} cannot be a business key: its end is that of a retry")
-        return self._store(operation, connection, arguments, key, when)
+        return self._made(operation, connection, arguments, key)
 
     def retry(self, effect: Effect) -> Planned:
         """A new effect in the place of one that failed, when a person says that it may be tried again.
@@ -93,7 +100,7 @@ class Planner:
             raise Refused(f"{base} cannot be tried again: {key} is {state}; see: leaderjobs effects list")
         operation = self.operation(effect.connection, effect.operation)
         key = f"{base}:retry-{len(tried) + 1}"
-        return self._store(operation, effect.connection, effect.arguments, key, When())
+        return self._store(self._made(operation, effect.connection, effect.arguments, key), When())
 
     def close(self) -> None:
         """Let go of the connectors."""
@@ -101,14 +108,9 @@ class Planner:
             connector.close()
         self._connectors.clear()
 
-    def _store(
-        self,
-        operation: Operation,
-        connection: str,
-        arguments: Mapping[str, object],
-        business_key: str,
-        when: When,
-    ) -> Planned:
+    def _made(
+        self, operation: Operation, connection: str, arguments: Mapping[str, object], business_key: str
+    ) -> NewEffect:
         effect_id = self._effects.identify(connection, operation.name, business_key)
         idempotency_key = f"lj-{effect_id}"
         request = operation.build(arguments, idempotency_key)
@@ -117,8 +119,10 @@ class Planner:
                 f"the request of {connection}.{operation.name} has {len(request.body)} bytes; "
                 f"allowed: {MOST_BODY_BYTES}"
             )
-        new = NewEffect(
+        return NewEffect(
             effect_id, connection, operation.name, business_key, arguments, request, idempotency_key
         )
+
+    def _store(self, new: NewEffect, when: When) -> Planned:
         effect, job, created = self._effects.plan(new, priority=when.priority, at=when.at, delay=when.delay)
         return Planned(effect, job, created)

@@ -20,12 +20,11 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid5
 
-from psycopg.types.json import Json, Jsonb
+from psycopg.types.json import Jsonb
 
 from leaderjobs import clock
 from leaderjobs.errors import Refused, UsageError
 from leaderjobs.model.effect import (
-    MOST_BUSINESS_KEY_CHARS,
     TRANSITIONS,
     Effect,
     EffectState,
@@ -40,7 +39,8 @@ from leaderjobs.model.settle import Basis, Settle, in_flight_until
 from leaderjobs.model.term import Term
 from leaderjobs.store import queries
 from leaderjobs.store.pool import Database, TermConnections, fenced, rows_of
-from leaderjobs.store.text import checked, storable, storable_json
+from leaderjobs.store.text import storable, storable_json
+from leaderjobs.store.wishes import effect_document
 
 MOST_LISTED = 10_000
 MOST_FACTS_BYTES = 4096
@@ -83,30 +83,11 @@ class Effects:
         A second wish for the same business key returns the first effect; Refused when its arguments are
         others, with both. `at` and `delay` are as in `Jobs.enqueue`; they change no effect that is there.
         """
-        key = checked(new.business_key, "business key")
-        if not 0 < len(key) <= MOST_BUSINESS_KEY_CHARS:
-            raise Refused(f"business key {key[:40]!r}: allowed: 1 to {MOST_BUSINESS_KEY_CHARS} characters")
-        who = self._who(connection=new.connection, operation=new.operation, business_key=key)
-        made = self._database.rows(
-            _SQL["plan"],
-            {
-                **who,
-                "id": new.id,
-                "arguments": Jsonb(dict(new.arguments)),
-                "method": new.request.method,
-                "path": new.request.path,
-                "headers": Json(dict(new.request.headers)),
-                "body": new.request.body,
-                "idempotency_key": new.idempotency_key,
-                "max_attempts": new.max_attempts,
-                "target": f"{new.connection}.{new.operation}",
-                "priority": priority,
-                "at": at,
-                "delay": delay,
-            },
-        )
-        if made:
-            return self.get(new.id), int(made[0]["id"]), True
+        wish = {"effect": Jsonb(effect_document(new)), "priority": priority, "at": at, "delay": delay}
+        job = self._database.rows(_SQL["plan"], self._who(**wish))[0]["job"]
+        if job is not None:
+            return self.get(new.id), int(job), True
+        who = self._who(connection=new.connection, operation=new.operation, business_key=new.business_key)
         there = self.get(self._database.rows(_SQL["of_key"], who)[0]["id"])
         _refuse_others(there, new.arguments)
         return there, self.job_of(there.id), False

@@ -1,25 +1,8 @@
 -- name: plan
--- The effect and its job, together or not at all; no row comes back when the business key is there already.
-WITH made AS (
-    INSERT INTO leaderjobs.effects (
-        id, cluster, connection, operation, business_key, arguments, method, path, headers, body, idempotency_key,
-        state, max_attempts)
-    VALUES (
-        %(id)s, %(cluster)s, %(connection)s, %(operation)s, %(business_key)s, %(arguments)s, %(method)s, %(path)s,
-        %(headers)s, %(body)s, %(idempotency_key)s, 'planned', %(max_attempts)s)
-    -- Without a target: racing wishes have the same id as well, and may meet in either index.
-    ON CONFLICT DO NOTHING
-    RETURNING id
-), job AS (
-    INSERT INTO leaderjobs.jobs (
-        cluster, target, connection, streams, state, priority, max_attempts, scheduled_at, effect)
-    SELECT %(cluster)s, %(target)s, %(connection)s, '{}',
-           CASE WHEN due.at > now() THEN 'scheduled' ELSE 'available' END,
-           %(priority)s, %(max_attempts)s, due.at, made.id
-    FROM made, (SELECT coalesce(%(at)s::timestamptz, now() + coalesce(%(delay)s::interval, interval '0')) AS at) due
-    RETURNING id
-)
-SELECT job.id, pg_notify('leaderjobs', %(cluster)s) FROM job;
+-- The effect and its job, together or not at all; no job where the business key is there already.
+SELECT leaderjobs.plan(
+    %(cluster)s, %(effect)s, %(priority)s,
+    coalesce(%(at)s::timestamptz, now() + coalesce(%(delay)s::interval, interval '0'))) AS job;
 
 -- name: installation
 -- Made with the schema, never changed.
@@ -116,8 +99,12 @@ WITH resolved AS (
     UPDATE leaderjobs.jobs j SET scheduled_at = now()
     FROM resolved
     WHERE j.effect = resolved.id AND j.state IN ('scheduled', 'available', 'retryable', 'uncertain')
+    RETURNING j.connection, j.priority, j.scheduled_at
 )
-SELECT resolved.id, pg_notify('leaderjobs', %(cluster)s) FROM resolved;
+SELECT resolved.id,
+       (SELECT leaderjobs.wake(%(cluster)s, due.connection, due.priority, due.scheduled_at) FROM due),
+       pg_notify('leaderjobs', %(cluster)s)
+FROM resolved;
 
 -- name: job_of
 -- Jobs are pruned after their end, effects never are.
