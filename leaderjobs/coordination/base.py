@@ -20,12 +20,13 @@ Paths (`paths.py`), all below the configured root and the cluster's name:
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from typing import ClassVar, TypeAlias
+from typing import ClassVar, Protocol, TypeAlias
 
+from leaderjobs.model.finding import Finding
 from leaderjobs.model.member import LeaderInfo, Member, ReplicaPosition
 
 
@@ -175,4 +176,15 @@ class Coordinator(ABC):
         """Tell `listener` (name, data) of every shard there is and of every later change, latest wins.
 
         Survives reconnects and new sessions without being asked again; uses a connection of its own.
+        """
+
+
+class Examiner(Protocol):
+    """Looks at everything that a backend assumes of its servers, for `leaderjobs doctor`; one thread."""
+
+    def examine(self) -> Iterator[Finding]:
+        """One finding for each of the backend's checks, as soon as it is known; raises nothing.
+
+        Changes nothing but nodes of its own below the cluster's, which are gone when it ends; every wait is
+        bounded.
         """

@@ -88,7 +88,7 @@ class ZooKeeperCoordinator(Coordinator):
         try:
             session.open(timedelta(seconds=max(0.0, deadline - elapsed())))
             session.deadline = deadline
-            self._check_timeout(session)
+            check_timeout(session, self._asked)
             self._prepare(session)
             session.deadline = None
         except BaseException:
@@ -127,15 +127,6 @@ class ZooKeeperCoordinator(Coordinator):
 
     def _told_to_resign(self) -> None:
         self._listener(CoordinatorEvent.CHANGED)
-
-    def _check_timeout(self, session: Session) -> None:
-        granted, tick = session.granted.total_seconds(), session.tick().total_seconds()
-        if granted <= SMALLEST_TICKS * tick:
-            asked, least = self._asked.total_seconds(), SMALLEST_TICKS * tick
-            raise ConfigError(
-                f"session timeout of {granted:g} s (granted; asked for {asked:g} s) is too short for a"
-                f" ZooKeeper tick of {tick:g} s: set it above {least:g} s, or lower the server's tickTime"
-            )
 
     def _prepare(self, session: Session, partition: int | None = None) -> None:
         session.ensure(self._paths.parents())
@@ -293,6 +284,17 @@ class ZooKeeperCoordinator(Coordinator):
     def watch_shards(self, partition: int, listener: ShardListener) -> None:
         """As the contract says; returns at once, the thread of the second connection calls `listener`."""
         self._side.watch(partition, listener)
+
+
+def check_timeout(session: Session, asked: timedelta) -> None:
+    """ConfigError, with both numbers, when the granted timeout cannot hold SMALLEST_TICKS of this server."""
+    granted, tick = session.granted.total_seconds(), session.tick().total_seconds()
+    if granted <= SMALLEST_TICKS * tick:
+        raise ConfigError(
+            f"session timeout of {granted:g} s (granted; asked for {asked.total_seconds():g} s) is too short"
+            f" for a ZooKeeper tick of {tick:g} s: set it above {SMALLEST_TICKS * tick:g} s, or lower the"
+            " server's tickTime"
+        )
 
 
 def _nobody(_: CoordinatorEvent) -> None:

@@ -78,6 +78,17 @@ class Stat:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """One line of a node's ACL."""
+
+    scheme: str
+    who: str
+    """`anyone`, or a user and the hash of a password."""
+    permissions: frozenset[str]
+    """READ, WRITE, CREATE, DELETE, ADMIN, or ALL."""
+
+
 class Session:
     """A session from `open` to its end; made for one calling thread, except `end` (any thread).
 
@@ -218,6 +229,11 @@ class Session:
         """Names below a node, and `watch` armed on them."""
         names: list[str] = self._ask(lambda: self._client.get_children_async(path, watch))
         return names
+
+    def grants(self, path: str) -> list[Grant]:
+        """Who may do what with a node."""
+        acls, _ = self._ask(lambda: self._client.get_acls_async(path))
+        return [Grant(acl.id.scheme, acl.id.id, frozenset(acl.acl_list)) for acl in acls]
 
     def create(self, path: str, data: bytes = b"", *, ephemeral: bool = False, sequence: bool = False) -> str:
         """Make a node; its path, which ends in the sequence number if that was asked for."""
