@@ -5,7 +5,10 @@ and the database, the rest are constructors.
 """
 
 from leaderjobs.app.connecting import check_connections, connector_maker, planner, reconcile
-from leaderjobs.app.looking import status
+from leaderjobs.app.examining import doctor
+from leaderjobs.app.explaining import why_job, why_schedule
+from leaderjobs.app.looking import looking, status
+from leaderjobs.app.scheduling import backfill, lint, trigger
 from leaderjobs.app.servers import (
     Servers,
     coordinator,
@@ -20,12 +23,16 @@ from leaderjobs.app.working import default_member_id, preparation, state_directo
 
 __all__ = [
     "Servers",
+    "backfill",
     "check_connections",
     "connector_maker",
     "coordinator",
     "coordinator_origin",
     "database",
     "default_member_id",
+    "doctor",
+    "lint",
+    "looking",
     "observer",
     "opened_stores",
     "planner",
@@ -35,5 +42,8 @@ __all__ = [
     "state_directory",
     "status",
     "stores",
+    "trigger",
+    "why_job",
+    "why_schedule",
     "worker",
 ]

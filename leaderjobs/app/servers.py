@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from leaderjobs import logs
 from leaderjobs.config import coordinator_url, database_url
 from leaderjobs.errors import ConfigError, EmbeddedError
 
@@ -80,11 +81,17 @@ def stores(made: Database, cluster: str) -> Stores:
     from leaderjobs.engine.stores import Stores
     from leaderjobs.store.batches import Batches
     from leaderjobs.store.effects import Effects
+    from leaderjobs.store.history import History
     from leaderjobs.store.holds import Holds
+    from leaderjobs.store.job_admin import JobAdmin
     from leaderjobs.store.jobs import Jobs
     from leaderjobs.store.markers import Markers
+    from leaderjobs.store.notices import Notices
+    from leaderjobs.store.overview import Overview
+    from leaderjobs.store.queue import Queue
     from leaderjobs.store.quotas import Quotas
     from leaderjobs.store.rows import Rows
+    from leaderjobs.store.schedules import Schedules
     from leaderjobs.store.tables import Tables
     from leaderjobs.store.terms import Terms
 
@@ -92,6 +99,7 @@ def stores(made: Database, cluster: str) -> Stores:
         database=made,
         terms=Terms(made, cluster),
         jobs=Jobs(made, cluster),
+        queue=Queue(made, cluster),
         markers=Markers(made, cluster),
         batches=Batches(made, cluster),
         holds=Holds(made, cluster),
@@ -99,6 +107,11 @@ def stores(made: Database, cluster: str) -> Stores:
         quotas=Quotas(made, cluster),
         tables=Tables(made),
         rows=Rows(made, cluster),
+        schedules=Schedules(made, cluster),
+        job_admin=JobAdmin(made, cluster),
+        overview=Overview(made, cluster),
+        history=History(made, cluster, logs.redacted),
+        notices=Notices(made, cluster),
     )
 
 

@@ -29,6 +29,8 @@ COMMANDS = {
     "migrate": "Create or upgrade the database schema.",
     "run": "Run one member of the cluster; start it on every machine.",
     "enqueue": "Put a sync or an operation into the queue.",
+    "jobs": "List, explain, retry, cancel and delete jobs.",
+    "schedules": "Show, check, pause, trigger, backfill and add schedules.",
     "reset": "Forget how far a stream has come, so that it is pulled again.",
     "effects": "List, show, settle and reconcile what was done at third parties.",
     "status": "Show leader, members, queue, markers and problems.",
@@ -36,6 +38,7 @@ COMMANDS = {
     "connectors": "Show the connectors there are, their streams and settings.",
     "connections": "Check the accounts at third parties; release one that is on hold.",
     "db": "Adopt a coordinator whose data was replaced.",
+    "doctor": "Check everything that is assumed, each with its remedy.",
     "dev": "Start, stop or show the embedded servers.",
     "demo": "Show a failover on this machine, with nothing prepared.",
 }

@@ -34,6 +34,26 @@ def instant(_context: click.Context, _option: click.Parameter, value: str | None
     return parsed.astimezone(UTC)
 
 
+def past(_context: click.Context, _option: click.Parameter, value: str | None) -> datetime | None:
+    """An instant with its zone, or how long ago; as UTC."""
+    from leaderjobs import clock
+    from leaderjobs.values import Duration
+
+    if value is None:
+        return None
+    try:
+        return clock.now() - Duration.parse(value)
+    except ValueError:
+        pass
+    try:
+        return instant(_context, _option, value)
+    except click.BadParameter:
+        raise click.BadParameter(
+            f"{value!r}: allowed: how long ago, such as 2h, or an instant with its zone, such as "
+            "2026-11-24T08:00:00Z"
+        ) from None
+
+
 def duration(_context: click.Context, _option: click.Parameter, value: str | None) -> timedelta | None:
     """A number and a unit."""
     from leaderjobs.values import Duration

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import getpass
-import socket
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import click
 
 from leaderjobs.cli.arguments import OUTPUT, duration
+from leaderjobs.cli.asking import person
 from leaderjobs.cli.printing import document, moment, table
-from leaderjobs.errors import LeaderJobsError, UsageError
+from leaderjobs.errors import UsageError
 
 if TYPE_CHECKING:
     from leaderjobs.cli import Context
@@ -126,7 +125,7 @@ def resolve(
     state = EffectState.SUCCEEDED if succeeded else EffectState.FAILED
     with app.opened_stores(context.settings()) as stores:
         found = stores.effects.find(effect_id)
-        effect = stores.effects.resolve(found, state, _person(), note, force=force)
+        effect = stores.effects.resolve(found, state, person(), note, force=force)
     click.echo(f"effect {effect.id} ({effect.business_key}) is {effect.state}, by {effect.resolved_by}")
 
 
@@ -141,7 +140,7 @@ def cancel(context: Context, effect_id: str, note: str) -> None:
 
     with app.opened_stores(context.settings()) as stores:
         found = stores.effects.find(effect_id)
-        effect = stores.effects.resolve(found, EffectState.CANCELLED, _person(), note)
+        effect = stores.effects.resolve(found, EffectState.CANCELLED, person(), note)
     click.echo(f"effect {effect.id} ({effect.business_key}) is cancelled")
 
 
@@ -216,11 +215,3 @@ def _send_lines(send: Send) -> str:
         verdict.message,
     )
     return f"{stamped}\n{'':<16}{verdict.told.value}: {', '.join(filter(None, parts))}"
-
-
-def _person() -> str:
-    try:
-        name = getpass.getuser()
-    except (KeyError, OSError):
-        raise LeaderJobsError("your user name is not known here; set LOGNAME") from None
-    return f"{name}@{socket.gethostname()}"

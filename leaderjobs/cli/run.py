@@ -36,13 +36,16 @@ def command(context: Context, member_id: str | None) -> None:
     """Run one member; run it on every machine.
 
     SIGTERM or Ctrl-C drains: syncs stop between two pages, attempts are given back, then it resigns.
-    A second signal stops at once.
+    A second signal stops at once. The configuration file is read again when it changes, and on SIGHUP; what
+    is wrong with it is told, and the old one kept.
     """
     from leaderjobs import app, logs
+    from leaderjobs.config.watch import Reloading
 
     settings = context.settings()
     context.start_logging(service=True)
-    with app.worker(settings, member_id, logs.emit) as worker:
+    reloading = Reloading(settings, logs.emit)
+    with app.worker(reloading, member_id, logs.emit) as worker:
         failure: list[BaseException] = []
 
         def work() -> None:
@@ -62,6 +65,7 @@ def command(context: Context, member_id: str | None) -> None:
 
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, on_signal)
+        signal.signal(signal.SIGHUP, lambda _number, _frame: reloading.read_now())
         thread.start()
         while thread.is_alive():
             thread.join(LOOK_EVERY)

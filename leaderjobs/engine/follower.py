@@ -15,6 +15,8 @@ from leaderjobs.model.member import ReplicaPosition
 
 ACKNOWLEDGE_EVERY = 0.25
 """Seconds between two acknowledgements of a replica that moves."""
+LOOK_EVERY = 1.0
+"""Seconds until a follower to whom nothing comes in looks whether its member has something new to say."""
 SAVE_EVERY = 1.0
 """Seconds between two writes of the disk copy."""
 _RETRY = Backoff(first=timedelta(milliseconds=100), most=timedelta(seconds=1))
@@ -65,7 +67,7 @@ class Follower:
             with self._condition:
                 if not self._waiting and not self._rejoined:
                     behind = acknowledged != self._replica.position() or unsaved
-                    self._condition.wait(ACKNOWLEDGE_EVERY if behind else 60)
+                    self._condition.wait(ACKNOWLEDGE_EVERY if behind else LOOK_EVERY)
                 taken, self._waiting = self._waiting, {}
                 if self._rejoined:
                     self._rejoined, acknowledged = False, None

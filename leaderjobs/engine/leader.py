@@ -8,27 +8,31 @@ the term, by event or by deadline, and cuts everything off, also when every othe
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol, TypeAlias
 
 from leaderjobs.engine import rescuer
+from leaderjobs.engine.chores import Chores
 from leaderjobs.engine.dispatcher import Dispatcher
+from leaderjobs.engine.limiter import Limits
 from leaderjobs.engine.operator import Operator
 from leaderjobs.engine.publisher import Publisher
 from leaderjobs.engine.replica import Replica
 from leaderjobs.engine.runner import MakeConnector, Runner
+from leaderjobs.engine.signals import Signals
 from leaderjobs.engine.stores import Stores
 from leaderjobs.engine.upkeep import Upkeep
 from leaderjobs.errors import ConfigError, LeadershipLost, StoreError
 from leaderjobs.model.event import Emit, Event, EventKind
+from leaderjobs.model.job import JobState
 from leaderjobs.model.term import DEADLINE_PASSED, Term
-from leaderjobs.store.jobs import Waker
 from leaderjobs.store.pool import TermConnections
 
 END_PATIENCE = 5.0
 """Seconds that the end of a term waits for its threads; what is stuck longer is fenced out anyway."""
-_CONNECTIONS_BESIDES_ATTEMPTS = 2
+_CONNECTIONS_BESIDES_ATTEMPTS = 3
 
 
 class Beside(Protocol):
@@ -46,67 +50,52 @@ class Beside(Protocol):
 MakeBeside: TypeAlias = Callable[[Term, TermConnections], Beside]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What a member leads with, the same in every term."""
+
+    stores: Stores
+    replica: Replica
+    make_connector: MakeConnector
+    prepare: Callable[[], None]
+    """Makes sure of what must be true of the database; raises where it cannot be."""
+    upkeep: Upkeep
+    beside: Sequence[MakeBeside]
+    signals: Signals
+    limits: Callable[[], Limits]
+    """Those that hold now; another object only where they are others."""
+    retention: Mapping[JobState, timedelta]
+    """How long ended jobs are kept."""
+    drain_timeout: timedelta
+    emit: Emit
+
+
 class Leader:
     """See the module's docstring; an `engine.elector.Services`."""
 
     def __init__(
-        self,
-        *,
-        term: Term,
-        stores: Stores,
-        replica: Replica,
-        publisher: Publisher,
-        make_connector: MakeConnector,
-        prepare: Callable[[], None],
-        upkeep: Upkeep,
-        beside: Sequence[MakeBeside],
-        waker: Waker,
-        concurrency: int,
-        drain_timeout: timedelta,
-        emit: Emit,
-        on_finished: Callable[[], None],
+        self, term: Term, parts: Parts, publisher: Publisher, on_finished: Callable[[], None]
     ) -> None:
         """Nothing happens before `start`."""
         self._term = term
-        self._stores = stores
-        self._replica = replica
+        self._parts = parts
         self._publisher = publisher
-        self._prepare = prepare
-        self._upkeep = upkeep
-        self._drain_timeout = drain_timeout
-        self._emit = emit
+        self._emit = parts.emit
         self._on_finished = on_finished
         self._connections = TermConnections(
-            stores.database, term, limit=concurrency + _CONNECTIONS_BESIDES_ATTEMPTS + len(beside)
+            parts.stores.database,
+            term,
+            limit=parts.limits().concurrency + _CONNECTIONS_BESIDES_ATTEMPTS + len(parts.beside),
         )
-        self._beside = [make(term, self._connections) for make in beside]
-        runner = Runner(
-            stores=stores,
-            connections=self._connections,
-            publisher=publisher,
-            make_connector=make_connector,
-            upkeep=upkeep,
-            emit=emit,
-        )
-        operator = Operator(
-            stores=stores, connections=self._connections, make_connector=make_connector, emit=emit
-        )
-        self._dispatcher = Dispatcher(
-            term=term,
-            jobs=stores.jobs,
-            connections=self._connections,
-            run=lambda attempt: (operator if attempt.job.effect else runner).run(attempt),
-            waker=waker,
-            concurrency=concurrency,
-            emit=emit,
-        )
+        self._dispatcher, chores = self._queue_workers()
+        self._beside = [chores, *(make(term, self._connections) for make in parts.beside)]
         self._finished = threading.Event()
         self._failure: str | None = None
         self._drain_timer: threading.Timer | None = None
         self._notes: tuple[str, ...] = ()
         self._worker = threading.Thread(target=self._run, name="term", daemon=True)
         self._keepers = [
-            threading.Thread(target=upkeep.run, args=(term,), name="upkeep", daemon=True),
+            threading.Thread(target=parts.upkeep.run, args=(term,), name="upkeep", daemon=True),
             *(threading.Thread(target=each.run, name=each.name, daemon=True) for each in self._beside),
         ]
         self._guard = threading.Thread(target=self._watch, name="guard", daemon=True)
@@ -135,7 +124,7 @@ class Leader:
         """Stop at safe points; commits that are still out after the drain timeout are cut off."""
         self._stop_beside()
         self._dispatcher.drain()
-        self._drain_timer = threading.Timer(self._drain_timeout.total_seconds(), self._connections.abort)
+        self._drain_timer = threading.Timer(self._parts.drain_timeout.total_seconds(), self._connections.abort)
         self._drain_timer.daemon = True
         self._drain_timer.start()
 
@@ -153,14 +142,48 @@ class Leader:
         self._publisher.end(self._term)
         self._connections.close()
 
+    def _queue_workers(self) -> tuple[Dispatcher, Chores]:
+        parts, term, connections = self._parts, self._term, self._connections
+        stores, make_connector, emit = parts.stores, parts.make_connector, parts.emit
+        runner = Runner(
+            stores=stores,
+            connections=connections,
+            publisher=self._publisher,
+            make_connector=make_connector,
+            upkeep=parts.upkeep,
+            emit=emit,
+        )
+        operator = Operator(stores=stores, connections=connections, make_connector=make_connector, emit=emit)
+        chores = Chores(
+            term=term,
+            connections=connections,
+            queue=stores.queue,
+            jobs=stores.jobs,
+            retention=parts.retention,
+            found=lambda strands: dispatcher.found(strands),
+            emit=emit,
+        )
+        dispatcher = Dispatcher(
+            term=term,
+            queue=stores.queue,
+            connections=connections,
+            run=lambda attempt: (operator if attempt.job.effect else runner).run(attempt),
+            signals=parts.signals,
+            limits=parts.limits,
+            rescan=chores.ask,
+            emit=emit,
+        )
+        return dispatcher, chores
+
     # -- threads -------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
         try:
-            self._prepare()
-            rescuer.raise_fence(self._stores, self._term, self._emit)
+            stores = self._parts.stores
+            self._parts.prepare()
+            rescuer.raise_fence(stores, self._term, self._emit)
             self._notes = rescuer.take_over(
-                self._stores, self._connections, self._term, self._replica, self._publisher, self._emit
+                stores, self._connections, self._term, self._parts.replica, self._publisher, self._emit
             )
             for keeper in self._keepers:
                 keeper.start()
@@ -198,7 +221,7 @@ class Leader:
     def _cut(self) -> None:
         """Make every blocked call of this term return: requests, transactions, waits."""
         self._connections.abort()
-        self._upkeep.interrupt()
+        self._parts.upkeep.interrupt()
         self._stop_beside()
         self._dispatcher.drain()
 

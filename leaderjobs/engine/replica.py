@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import msgspec
@@ -23,10 +23,11 @@ MOST_FILE_BYTES = 4 * 1024 * 1024
 class Replica:
     """Shards by name, each replaced only by a newer one; any thread."""
 
-    def __init__(self, path: Path | None) -> None:
-        """Load what `path` holds; None keeps the copy in memory only."""
+    def __init__(self, path: Path | None, notes: Callable[[], tuple[str, ...]] = tuple) -> None:
+        """Load what `path` holds; None keeps the copy in memory only. `notes` go out with the position."""
         self._lock = threading.Lock()
         self._path = path
+        self._notes = notes
         self._shards: dict[str, Shard] = {}
         self.discarded = ""
         """Why the copy on disk was thrown away; empty when it was not."""
@@ -46,7 +47,7 @@ class Replica:
         """How far this copy is, as the member acknowledges it."""
         copies = self.copies()
         newest = max((copy.committed_at for copy in copies), default=None)
-        return ReplicaPosition(sum(copy.sequence for copy in copies), newest)
+        return ReplicaPosition(sum(copy.sequence for copy in copies), newest, self._notes())
 
     def copies(self) -> list[MarkerCopy]:
         """Every marker known here."""

@@ -3,28 +3,36 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from leaderjobs import clock
 from leaderjobs.coordination.base import Coordinator
+from leaderjobs.engine.status_problems import (
+    effect_problems,
+    leader_problems,
+    member_problems,
+    schedule_problems,
+    server_problems,
+    work_problems,
+)
+from leaderjobs.engine.status_views import CoordinatorView, DatabaseView
 from leaderjobs.errors import ConfigError, CoordinatorUnavailable, SchemaMismatch, StoreError
 from leaderjobs.model.job import Job, JobState
 from leaderjobs.model.marker import Marker
 from leaderjobs.model.member import LeaderInfo, Member, ReplicaPosition, Role
-from leaderjobs.model.quota import QuotaUse
 from leaderjobs.model.report import (
     CoordinatorReport,
     DatabaseReport,
+    HoldReport,
     LagReport,
     LeaderReport,
     MarkerReport,
     MemberReport,
-    Problem,
+    NextFireReport,
     ProgressReport,
+    QueueReport,
     QuotaReport,
     Reach,
     RunningReport,
@@ -32,98 +40,119 @@ from leaderjobs.model.report import (
 )
 
 if TYPE_CHECKING:
-    from leaderjobs.engine.stores import Stores
-    from leaderjobs.store.holds import StoredHold
-    from leaderjobs.store.terms import StoredTerm
+    from leaderjobs.store.overview import Overview, Seen
 
 COORDINATOR_PATIENCE = timedelta(seconds=3)
-SHOWN_DISCARDED = 5
-FRESH_LEADER = timedelta(seconds=5)
-"""How long a leader may take from its claim to its fence before that counts as a problem."""
+LONGEST_LOOK = timedelta(seconds=20)
+"""For both servers together; each of their own limits is shorter."""
+SHOWN_FIRES = 5
+_SILENT = "it has not answered yet"
+V = TypeVar("V")
 
 
-@dataclass
-class CoordinatorView:
-    """What the coordinator said, or why it said nothing."""
+class Look:
+    """Looks at a cluster, as often as wanted, over connections that stay open; each server may be down.
 
-    kind: str
-    error: str = "it was not asked"
-    leader: LeaderInfo | None = None
-    members: list[Member] = field(default_factory=list)
-    origin: str = ""
-
-
-@dataclass
-class DatabaseView:
-    """What Postgres said, or why it said nothing."""
-
-    state: Reach = Reach.UNREACHABLE
-    error: str = ""
-    jobs: dict[JobState, int] = field(default_factory=dict)
-    running: list[Job] = field(default_factory=list)
-    markers: list[Marker] = field(default_factory=list)
-    holds: list[StoredHold] = field(default_factory=list)
-    quotas: list[QuotaUse] = field(default_factory=list)
-    discarded: list[Job] = field(default_factory=list)
-    effects_uncertain: int = 0
-    effects_contradicted: int = 0
-    term: StoredTerm | None = None
-
-
-def collect(
-    cluster: str,
-    coordinator: Coordinator,
-    open_stores: Callable[[], Stores],
-    partition: int,
-    max_lag: timedelta,
-) -> StatusReport:
-    """The report of this moment; raises nothing for a server that is down. The caller closes both.
-
-    `open_stores` is called while the coordinator is being asked, so that loading the one client's code
-    overlaps with waiting for the other's server.
+    A server that hangs does not hold up what the other says: each is asked on a thread of its own, one
+    question at a time. For one thread; whoever made the coordinator and the overview closes them.
     """
-    view = CoordinatorView(coordinator.kind)
-    asking = threading.Thread(
-        target=_ask_coordinator, args=(coordinator, partition, view), name="ask-coordinator", daemon=True
-    )
-    asking.start()
-    database = _ask_database(open_stores(), partition)
-    asking.join(COORDINATOR_PATIENCE.total_seconds() * 2)
-    return report(cluster, view, database, max_lag, clock.now())
+
+    def __init__(
+        self,
+        cluster: str,
+        coordinator: Coordinator,
+        open_overview: Callable[[], Overview],
+        partition: int,
+        max_lag: timedelta,
+    ) -> None:
+        """Asks nothing yet; `open_overview` is called once, on the thread that asks the database."""
+        self._cluster = cluster
+        self._coordinator = coordinator
+        self._open_overview = open_overview
+        self._overview: Overview | None = None
+        self._partition = partition
+        self._max_lag = max_lag
+        self._connected = False
+        self._of_coordinator = _Asked("ask-coordinator", self._ask_coordinator)
+        self._of_database = _Asked("ask-database", self._ask_database)
+        self._view = CoordinatorView(coordinator.kind, _SILENT)
+        self._database = DatabaseView(error=_SILENT)
+
+    def begin(self) -> None:
+        """Send the questions, so that other work can be done while they are answered."""
+        self._of_coordinator.begin()
+        self._of_database.begin()
+
+    def report(self, patience: timedelta = LONGEST_LOOK) -> StatusReport:
+        """The report of this moment; raises nothing for a server that is down or does not answer in time.
+
+        A server that has not answered yet is still said to fail in the way it failed before.
+        """
+        self.begin()
+        deadline = clock.elapsed() + patience.total_seconds()
+        database, view = self._of_database.answer(deadline), self._of_coordinator.answer(deadline)
+        if database is not None or not self._database.error:
+            self._database = database or DatabaseView(error=_SILENT)
+        if view is not None or not self._view.error:
+            self._view = view or CoordinatorView(self._coordinator.kind, _SILENT)
+        return report(self._cluster, self._view, self._database, self._max_lag, clock.now())
+
+    def _ask_coordinator(self) -> CoordinatorView:
+        coordinator = self._coordinator
+        try:
+            if not self._connected:
+                coordinator.connect(COORDINATOR_PATIENCE)
+                self._connected = True
+            leader, members = coordinator.leader(self._partition), coordinator.members()
+            return CoordinatorView(coordinator.kind, "", leader, members, coordinator.origin())
+        except (CoordinatorUnavailable, ConfigError) as error:
+            self._connected = False
+            return CoordinatorView(coordinator.kind, str(error))
+
+    def _ask_database(self) -> DatabaseView:
+        try:
+            if self._overview is None:
+                self._overview = self._open_overview()
+            return DatabaseView(Reach.REACHABLE, "", self._overview.look(self._partition))
+        except SchemaMismatch as error:
+            return DatabaseView(Reach.NOT_MIGRATED, str(error))
+        except StoreError as error:
+            return DatabaseView(Reach.UNREACHABLE, str(error))
 
 
-def report(
-    cluster: str, view: CoordinatorView, database: DatabaseView, max_lag: timedelta, instant: datetime
-) -> StatusReport:
-    """Put two views together; pure."""
-    members = tuple(_member(member, view, database, instant) for member in view.members)
-    leader = view.leader
-    return StatusReport(
-        cluster=cluster,
-        coordinator=CoordinatorReport(view.kind, Reach.UNREACHABLE if view.error else Reach.REACHABLE),
-        database=DatabaseReport(database.state),
-        leader=_leader(leader, instant) if leader else None,
-        members=members,
-        jobs={state.value: count for state, count in database.jobs.items()},
-        running=tuple(
-            RunningReport(job.id, job.target, job.attempt, job.started_at, _progress(job, instant))
-            for job in database.running
-        ),
-        markers=tuple(
-            MarkerReport(marker.connection, marker.stream, marker.sequence, marker.rows, marker.committed_at)
-            for marker in database.markers
-        ),
-        quotas=tuple(
-            QuotaReport(quota.name, quota.used, quota.limit, quota.resets_at) for quota in database.quotas
-        ),
-        problems=(
-            *_server_problems(view, database),
-            *_leader_problems(view, database, instant),
-            *_member_problems(members, max_lag),
-            *_effect_problems(database),
-            *_work_problems(database),
-        ),
-    )
+class _Asked(Generic[V]):
+    """A question that is asked again and again, on a thread of its own; never twice at a time."""
+
+    def __init__(self, name: str, ask: Callable[[], V]) -> None:
+        """`ask` raises nothing that is expected."""
+        self._name = name
+        self._ask = ask
+        self._thread: threading.Thread | None = None
+        self._answers: list[V] = []
+        self._failures: list[BaseException] = []
+
+    def begin(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+            self._thread.start()
+
+    def answer(self, deadline: float) -> V | None:
+        """The answer to the question that was begun; None when it has not come before the deadline."""
+        if self._thread is None:
+            return None
+        self._thread.join(max(0.0, deadline - clock.elapsed()))
+        if self._thread.is_alive():
+            return None
+        self._thread = None
+        if self._failures:
+            raise self._failures.pop()
+        return self._answers.pop()
+
+    def _run(self) -> None:
+        try:
+            self._answers.append(self._ask())
+        except BaseException as error:  # noqa: BLE001 - carried over to whoever wants the answer, whatever it is
+            self._failures.append(error)
 
 
 def unreachable(cluster: str, why: str) -> StatusReport:
@@ -137,37 +166,46 @@ def unreachable(cluster: str, why: str) -> StatusReport:
     )
 
 
-# -- asking ------------------------------------------------------------------------------------------------
-
-
-def _ask_coordinator(coordinator: Coordinator, partition: int, view: CoordinatorView) -> None:
-    try:
-        coordinator.connect(COORDINATOR_PATIENCE)
-        view.origin = coordinator.origin()
-        view.leader = coordinator.leader(partition)
-        view.members = coordinator.members()
-        view.error = ""
-    except (CoordinatorUnavailable, ConfigError) as error:
-        view.error = str(error)
-
-
-def _ask_database(stores: Stores, partition: int) -> DatabaseView:
-    view = DatabaseView()
-    try:
-        view.term = stores.terms.current(partition)
-        view.jobs = stores.jobs.counts()
-        view.running = stores.jobs.running()
-        view.markers = stores.markers.all()
-        view.holds = stores.holds.all()
-        view.quotas = stores.quotas.all()
-        view.discarded = stores.jobs.discarded(SHOWN_DISCARDED)
-        view.effects_uncertain, view.effects_contradicted = stores.effects.counts()
-        view.state = Reach.REACHABLE
-    except SchemaMismatch as error:
-        view.state, view.error = Reach.NOT_MIGRATED, str(error)
-    except StoreError as error:
-        view.error = str(error)
-    return view
+def report(
+    cluster: str, view: CoordinatorView, database: DatabaseView, max_lag: timedelta, instant: datetime
+) -> StatusReport:
+    """Put two views together; pure."""
+    seen = database.seen
+    members = tuple(_member(member, view, database, instant) for member in view.members)
+    leader = view.leader
+    return StatusReport(
+        cluster=cluster,
+        coordinator=CoordinatorReport(view.kind, Reach.UNREACHABLE if view.error else Reach.REACHABLE),
+        database=DatabaseReport(database.state),
+        leader=_leader(leader, instant) if leader else None,
+        members=members,
+        jobs={state.value: count for state, count in seen.jobs.items()},
+        queues=tuple(_queues(seen)),
+        running=tuple(
+            RunningReport(job.id, job.target, job.attempt, job.started_at, _progress(job, instant))
+            for job in seen.running
+        ),
+        holds=tuple(
+            HoldReport(hold.connection, hold.code, hold.message, hold.person, hold.since, hold.until)
+            for hold in seen.holds
+        ),
+        next_fires=_next_fires(cluster, seen),
+        markers=tuple(
+            MarkerReport(marker.connection, marker.stream, marker.sequence, marker.rows, marker.committed_at)
+            for marker in seen.markers
+        ),
+        quotas=tuple(
+            QuotaReport(quota.name, quota.used, quota.limit, quota.resets_at) for quota in seen.quotas
+        ),
+        problems=(
+            *server_problems(view, database),
+            *leader_problems(view, database, instant),
+            *member_problems(members, max_lag),
+            *schedule_problems(cluster, database),
+            *effect_problems(database),
+            *work_problems(database),
+        ),
+    )
 
 
 # -- parts -------------------------------------------------------------------------------------------------
@@ -184,7 +222,7 @@ def _member(member: Member, view: CoordinatorView, database: DatabaseView, insta
     leads = view.leader is not None and view.leader.guid == member.guid
     lag = None
     if not leads and database.state is Reach.REACHABLE:
-        lag = _lag(member, database.markers, instant)
+        lag = _lag(member, database.seen.markers, instant)
     return MemberReport(
         member.id,
         Role.LEADER if leads else Role.FOLLOWER,
@@ -215,7 +253,7 @@ def _progress(job: Job, instant: datetime) -> ProgressReport:
     )
 
 
-def _lag(member: Member, markers: list[Marker], instant: datetime) -> LagReport:
+def _lag(member: Member, markers: tuple[Marker, ...], instant: datetime) -> LagReport:
     """How far a replica is behind the database.
 
     A follower acknowledges one sum, so the age of the oldest batch it lacks is not known exactly. It is
@@ -236,121 +274,35 @@ def _reached(replica: ReplicaPosition, since: datetime) -> datetime:
     return replica.committed_at or since
 
 
-# -- problems ----------------------------------------------------------------------------------------------
-
-
-def _server_problems(view: CoordinatorView, database: DatabaseView) -> list[Problem]:
-    problems = []
-    if view.error:
-        problems.append(
-            Problem("coordinator_unreachable", f"{view.kind} does not answer: {view.error}", unhealthy=True)
+def _queues(seen: Seen) -> list[QueueReport]:
+    return [
+        QueueReport(
+            connection,
+            scheduled=states.get(JobState.SCHEDULED, 0),
+            available=states.get(JobState.AVAILABLE, 0),
+            running=states.get(JobState.RUNNING, 0),
+            retryable=states.get(JobState.RETRYABLE, 0),
+            uncertain=states.get(JobState.UNCERTAIN, 0),
         )
-    if database.state is Reach.NOT_MIGRATED:
-        problems.append(Problem("not_migrated", database.error, unhealthy=True))
-    elif database.state is Reach.UNREACHABLE:
-        problems.append(
-            Problem("database_unreachable", f"Postgres does not answer: {database.error}", unhealthy=True)
-        )
-    return problems
-
-
-def _leader_problems(view: CoordinatorView, database: DatabaseView, instant: datetime) -> list[Problem]:
-    if view.error:
-        return []
-    problems = []
-    stored = database.term
-    if stored is not None and stored.origin != view.origin:
-        problems.append(
-            Problem(
-                "unknown_origin",
-                f"{view.kind} holds other data (origin {view.origin}) than the fence knows "
-                f"({stored.origin}): nobody can lead; if that is meant, run leaderjobs db adopt-coordinator",
-                unhealthy=True,
-            )
-        )
-    if view.leader is None:
-        problems.append(Problem("no_leader", "no member leads: is leaderjobs run running?", unhealthy=True))
-        return problems
-    if view.leader.number == 0 and instant - view.leader.heartbeat_at > FRESH_LEADER:
-        problems.append(
-            Problem("leader_not_begun", f"{view.leader.id} claims to lead but cannot begin", unhealthy=True)
-        )
-    problems.extend(Problem("leader_note", note, unhealthy=False) for note in view.leader.notes)
-    return problems
-
-
-def _member_problems(members: tuple[MemberReport, ...], max_lag: timedelta) -> list[Problem]:
-    problems = [
-        Problem(
-            "follower_lags",
-            f"{member.id} is {member.lag.markers} batches and {member.lag.seconds:.1f} s behind "
-            f"(limit {max_lag.total_seconds():g} s)",
-            unhealthy=True,
-        )
-        for member in members
-        if member.lag is not None and member.lag.seconds > max_lag.total_seconds()
+        for connection, states in seen.queues.items()
     ]
-    for name, count in Counter(member.id for member in members).items():
-        if count > 1:
-            where = ", ".join(f"{m.host} pid {m.pid}" for m in members if m.id == name)
-            problems.append(
-                Problem(
-                    "duplicate_member",
-                    f"{count} members call themselves {name} ({where}): give each its own --id",
-                    unhealthy=False,
-                )
-            )
-    return problems
 
 
-def _effect_problems(database: DatabaseView) -> list[Problem]:
-    problems = []
-    if database.effects_uncertain:
-        count = database.effects_uncertain
-        problems.append(
-            Problem(
-                "effects_uncertain",
-                f"{count} effect{'s are' if count > 1 else ' is'} uncertain; see: "
-                "leaderjobs effects list --state uncertain",
-                unhealthy=True,
-            )
-        )
-    if database.effects_contradicted:
-        count = database.effects_contradicted
-        problems.append(
-            Problem(
-                "effects_contradicted",
-                f"late evidence contradicts {count} effect{'s' if count > 1 else ''}: it may be there twice; "
-                "see: leaderjobs effects list --contradicted",
-                unhealthy=True,
-            )
-        )
-    return problems
+def _next_fires(cluster: str, seen: Seen) -> tuple[NextFireReport, ...]:
+    """The schedules that fire next, with the first fire time of each that nobody has decided."""
+    if seen.now is None or not seen.schedules:
+        return ()
+    from leaderjobs.cron import Expression
 
-
-def _work_problems(database: DatabaseView) -> list[Problem]:
-    problems = [
-        Problem(
-            "quota_exhausted",
-            f"connection {hold.connection} has used up its quota: {hold.message}; its jobs go on at "
-            f"{hold.until:%Y-%m-%d %H:%M:%S}Z",
-            unhealthy=False,
-        )
-        for hold in database.holds
-        if not hold.person
-    ]
-    problems += [
-        Problem(
-            "connection_held",
-            f"connection {hold.connection} waits for its user ({hold.code}): {hold.message}; tried again at "
-            f"{hold.until:%Y-%m-%d %H:%M:%S}Z, or after leaderjobs connections release {hold.connection}",
-            unhealthy=False,
-        )
-        for hold in database.holds
-        if hold.person
-    ]
-    problems.extend(
-        Problem("job_discarded", f"job {job.id} ({job.target}) failed for good: {job.error}", unhealthy=False)
-        for job in database.discarded
-    )
-    return problems
+    found = []
+    for schedule in seen.schedules:
+        spec = schedule.spec
+        if schedule.paused_at is not None:
+            continue
+        try:
+            fire_time = next(Expression.of(spec, cluster).after(max(seen.now, schedule.decided_until)), None)
+        except ValueError:  # told as a problem
+            continue
+        if fire_time is not None:
+            found.append(NextFireReport(spec.name, spec.target, fire_time, spec.time_zone))
+    return tuple(sorted(found, key=lambda each: (each.fire_time, each.schedule))[:SHOWN_FIRES])

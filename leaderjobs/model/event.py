@@ -29,11 +29,19 @@ class EventKind(StrEnum):
     EFFECT_ANSWERED = "effect_answered"
     EFFECT_SETTLED = "effect_settled"
     EFFECT_UNCERTAIN = "effect_uncertain"
+    SCHEDULE_FIRED = "schedule_fired"
+    SCHEDULE_SKIPPED = "schedule_skipped"
+    SCHEDULE_PAUSED = "schedule_paused"
     TABLES_FINISHED = "tables_finished"
     REPLICA_AHEAD = "replica_ahead"
     STORE_UNAVAILABLE = "store_unavailable"
     COORDINATOR_UNAVAILABLE = "coordinator_unavailable"
     SERVICE_FAILED = "service_failed"
+    HOOK_TOLD = "hook_told"
+    HOOK_FAILED = "hook_failed"
+    HOOK_GIVEN_UP = "hook_given_up"
+    CONFIG_RELOADED = "config_reloaded"
+    CONFIG_REFUSED = "config_refused"
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,8 @@ class ReplicaPosition:
     position: int = 0
     committed_at: datetime | None = None
     """When the newest batch that the follower has seen was committed, by the database's clock."""
+    notes: tuple[str, ...] = ()
+    """What the member wants people to know of itself, for instance that it refuses its configuration."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,6 +77,35 @@ class RunningReport:
 
 
 @dataclass(frozen=True, slots=True)
+class QueueReport:
+    connection: str
+    scheduled: int
+    available: int
+    running: int
+    retryable: int
+    uncertain: int
+
+
+@dataclass(frozen=True, slots=True)
+class HoldReport:
+    connection: str
+    code: str
+    message: str
+    person: bool
+    """Whether a person must act; else it passes by itself."""
+    since: datetime
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class NextFireReport:
+    schedule: str
+    target: str
+    fire_time: datetime
+    time_zone: str
+
+
+@dataclass(frozen=True, slots=True)
 class MarkerReport:
     connection: str
     stream: str
@@ -110,7 +139,12 @@ class StatusReport:
     leader: LeaderReport | None
     members: tuple[MemberReport, ...] = ()
     jobs: dict[str, int] = field(default_factory=dict)
+    queues: tuple[QueueReport, ...] = ()
+    """Of every connection that has jobs which have not ended."""
     running: tuple[RunningReport, ...] = ()
+    holds: tuple[HoldReport, ...] = ()
+    next_fires: tuple[NextFireReport, ...] = ()
+    """The first of each of the schedules that fire next."""
     markers: tuple[MarkerReport, ...] = ()
     quotas: tuple[QuotaReport, ...] = ()
     problems: tuple[Problem, ...] = ()

@@ -25,7 +25,7 @@ class StoredHold:
 
 
 class Holds:
-    """The holds of one cluster; a leader sets them by `Jobs.finish` with a `Hold`. Any thread."""
+    """The holds of one cluster; a leader sets them by `Queue.turn` with a `Hold`. Any thread."""
 
     def __init__(self, database: Database, cluster: str) -> None:
         """Nothing is asked before the first call."""

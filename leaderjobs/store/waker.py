@@ -12,6 +12,7 @@ import psycopg
 
 from leaderjobs import clock
 from leaderjobs.errors import StoreUnavailable
+from leaderjobs.model.signal import Signal, SignalKind, parse
 from leaderjobs.store import queries
 from leaderjobs.store.deadline import answered_within
 from leaderjobs.store.faults import translated
@@ -24,7 +25,7 @@ _SQL = queries.load("jobs")
 
 
 class Waker:
-    """Tells that a job of a cluster was enqueued, released or ended. One thread waits; any may close.
+    """Tells what happens to a cluster's jobs and schedules. One thread waits; any may close.
 
     A notification is a hint: one may be lost (a pooler in transaction mode swallows all), so the caller also
     looks at the queue when the time is up.
@@ -41,25 +42,36 @@ class Waker:
         self._inner, self._outer = socket.socketpair()
 
     def wait(self, timeout: timedelta) -> bool:
-        """Wait until told, at most `timeout`; True when there may be something new.
+        """Wait until told, at most `timeout`; True when there may be something new. As `hear`."""
+        return bool(self.hear(timeout))
 
-        True also right after it began to listen (again): what was told before then is not known. Raises
+    def hear(self, timeout: timedelta) -> list[Signal]:
+        """Wait until told, at most `timeout`: what was told to this cluster meanwhile, perhaps nothing.
+
+        RESCAN right after it began to listen (again): what was told before then is not known. Raises
         nothing for a database that is away.
         """
         deadline = clock.elapsed() + max(0.0, timeout.total_seconds())
         with self._waiting:
             if self._closed.is_set():
-                return False
+                return []
             if self._connection is None and clock.elapsed() >= self._next_try and self._listen():
-                return True
+                return [Signal(SignalKind.RESCAN)]
             while not self._closed.is_set():
                 left = deadline - clock.elapsed()
-                if self._told() or (left > 0 and self._sleep(left) and self._told()):
-                    return True
-                if left <= 0:
-                    return False
+                told = self._told()
+                if not told and left > 0 and self._sleep(left):
+                    told = self._told()
+                if told or left <= 0:
+                    return told
             self._let_go()
-            return False
+            return []
+
+    def rest(self) -> None:
+        """Stop listening until the next wait: what nobody reads would pile up in the server."""
+        with self._waiting:
+            self._let_go()
+            self._next_try = 0.0
 
     def close(self) -> None:
         """Stop listening, and wake the thread that waits; safe to call twice."""
@@ -87,16 +99,16 @@ class Waker:
             return False
         return True
 
-    def _told(self) -> bool:
-        """Whether a notification for this cluster has come; a broken connection is let go."""
+    def _told(self) -> list[Signal]:
+        """What has come for this cluster; a broken connection is let go."""
         if self._connection is None:
-            return False
+            return []
         try:
             payloads = [note.payload for note in self._connection.notifies(timeout=0)]
         except psycopg.Error:
             self._let_go()
-            return False
-        return self._cluster in payloads
+            return []
+        return [signal for payload in payloads if (signal := parse(payload, self._cluster)) is not None]
 
     def _sleep(self, seconds: float) -> bool:
         """Until the server or `close` says something, or the time is up; True for the first two."""

@@ -77,6 +77,20 @@ def test_a_key_is_taken_until_its_job_has_ended(config: Path) -> None:
     assert enqueued(config, "household", "--key", "other")["created"] is True
 
 
+def test_what_becomes_of_a_key_that_is_taken_can_be_chosen(config: Path) -> None:
+    first = enqueued(config, "household", "--key", "nightly")["job"]
+    assert (first["priority"], first["time_limit"]) == (5, None)
+
+    refused = enqueue(config, "household", "--key", "nightly", "--on-conflict", "error")
+    assert refused.exit_code == 1
+    assert f"job {first['id']} (household) has the key 'nightly' and is available" in str(refused.stderr)
+    replacing = ("household", "--key", "nightly", "--on-conflict", "replace", "--priority", "0")
+    told = enqueued(config, *replacing, "--time-limit", "90s")
+    assert (told["created"], told["job"]["id"], told["job"]["priority"]) == (False, first["id"], 0)
+    assert told["job"]["time_limit"] == "PT90S"
+    assert f"job {first['id']} (household) is replaced: available" in enqueue(config, *replacing).stdout
+
+
 def test_a_job_can_wait_for_its_time(config: Path) -> None:
     job = enqueued(config, "household", "--at", "2036-01-01T08:00:00+01:00")["job"]
     assert job["state"] == "scheduled"
@@ -102,6 +116,8 @@ def test_waiting_ends_when_the_time_is_up_and_the_job_goes_on(config: Path) -> N
         (("household", "--in", "1s", "--at", "2036-01-01T08:00:00Z"), "exclude each other"),
         (("household", "--priority", "10"), "10"),
         (("household", "--key", ""), "1 to 200 printable characters"),
+        (("household", "--time-limit", "0s"), "--time-limit = 0:00:00: allowed: 1 second to 30 days"),
+        (("household", "--on-conflict", "ignore"), "'error', 'skip', 'replace'"),
         (("household", "--key", "x" * 201), "1 to 200 printable characters"),
         (("household", "--key", "a\x07b"), "printable"),
         ((), "TARGET"),

@@ -20,6 +20,7 @@ from leaderjobs.model.term import Term
 from leaderjobs.sandbox.faults import Fault, FaultKind
 from leaderjobs.sandbox.plaid.sandbox import PlaidSandbox
 from leaderjobs.store.pool import TermConnections
+from tests import one_turn
 
 
 @pytest.fixture(scope="module")
@@ -220,8 +221,8 @@ def _pull_a_page(config: Path) -> None:
             sent_at=clock.elapsed(),
         )
         connections = TermConnections(stores.database, term, 2)
-        (job,) = stores.jobs.claim(connections, term, 1, ())
+        (job,) = one_turn.claim(stores.queue, connections, term)
         batch = Batch("accounts", b'{"accounts": []}', ("accounts",), None, {"page": 1}, Landing.REPLACE, 0)
         stores.batches.commit(connections, term, job, "plaid", stream, batch, None)
-        stores.jobs.finish(connections, term, job, Completed())
+        one_turn.finish(stores.queue, connections, term, job, Completed())
         connections.close()

@@ -16,6 +16,7 @@ from typing import Any, Final
 from leaderjobs import clock
 from leaderjobs.connectors.base import Operation
 from leaderjobs.engine import operator as operating
+from leaderjobs.engine import send_channel
 from leaderjobs.errors import TransientError
 from leaderjobs.model import settle
 from leaderjobs.model.effect import EffectState, Told
@@ -163,18 +164,18 @@ def guard_removed() -> None:
     def guard(self: Any) -> None:
         self.passed = True
 
-    _put(operating.SendChannel, "guard", guard)
+    _put(send_channel.SendChannel, "guard", guard)
 
 
 def second_request_let_out() -> None:
     """Nobody remembers that a stamp was used."""
-    asked = operating.SendChannel.guard
+    asked = send_channel.SendChannel.guard
 
     def guard(self: Any) -> None:
         self.asked = False
         asked(self)
 
-    _put(operating.SendChannel, "guard", guard)
+    _put(send_channel.SendChannel, "guard", guard)
 
 
 def unreplayed_decline_believed() -> None:

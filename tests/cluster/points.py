@@ -122,7 +122,7 @@ class Places:
     def install(self) -> None:
         """Put the places around the product's own functions."""
         from leaderjobs.connectors.http_wire import Exchange
-        from leaderjobs.engine.operator import SendChannel
+        from leaderjobs.engine.send_channel import SendChannel
         from leaderjobs.model.term import Term
         from leaderjobs.store.effects import Effects
         from leaderjobs.store.terms import Terms

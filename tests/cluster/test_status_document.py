@@ -37,6 +37,16 @@ SHAPE: dict[str, Any] = {
         }
     ],
     "jobs": dict,
+    "queues": [
+        {
+            "connection": str,
+            "scheduled": int,
+            "available": int,
+            "running": int,
+            "retryable": int,
+            "uncertain": int,
+        }
+    ],
     "running": [
         {
             "id": int,
@@ -54,6 +64,8 @@ SHAPE: dict[str, Any] = {
             },
         }
     ],
+    "holds": [{"connection": str, "code": str, "message": str, "person": bool, "since": str, "until": str}],
+    "next_fires": [{"schedule": str, "target": str, "fire_time": str, "time_zone": str}],
     "markers": [{"connection": str, "stream": str, "sequence": int, "rows": int, "committed_at": str}],
     "quotas": [{"name": str, "used": int, "limit": int, "resets_at": str}],
     "problems": [{"code": str, "message": str, "unhealthy": bool}],

@@ -31,7 +31,7 @@ TEXT = README.read_text()
 CONNECTORS_TEXT = CONNECTORS.read_text()
 DOCUMENTS = [
     README,
-    CONNECTORS,
+    *(ROOT / f"docs/{name}.md" for name in ("connectors", "doctor", "jobs", "schedules")),
     *sorted(ROOT.glob("examples/*/README.md")),
     *sorted(ROOT.glob("compose/README.md")),
 ]
@@ -260,8 +260,10 @@ def test_every_path_that_is_named_is_there() -> None:
 def test_status_document_is_described_whole() -> None:
     section = TEXT.split("### What `status --output json` contains", 1)[1].split("\n## ", 1)[0]
     names = set(_names(StatusReport)) | {state.value for state in JobState}
-    source = (ROOT / "leaderjobs/engine/status.py").read_text()
-    names |= set(re.findall(r"Problem\(\s*\"(\w+)\"", source))
+    source = (ROOT / "leaderjobs/engine/status_problems.py").read_text()
+    codes = set(re.findall(r"Problem\(\s*\"(\w+)\"", source))
+    assert codes
+    names |= codes
     assert {name for name in names if f"`{name}`" not in section} == set()
 
 

@@ -28,6 +28,7 @@ from leaderjobs.engine.upkeep import Upkeep
 from leaderjobs.model.term import Term
 from leaderjobs.store.batches import Batches
 from leaderjobs.store.pool import Database, TermConnections
+from tests import one_turn
 
 PLACES = ("before", "inside", "after")
 PATIENCE = 60.0
@@ -85,19 +86,19 @@ def _lead(path: Path, database_url: str, token: int, death: Death | None) -> Non
     connections = TermConnections(database, term, limit=4)
     publisher = Publisher()
     rescuer.take_over(stores, connections, term, Replica(None), publisher, _silent)
-    (job,) = stores.jobs.claim(connections, term, 1, ())
+    (job,) = one_turn.claim(stores.queue, connections, term)
     if death is not None:
         _die(death, term)
     runner = Runner(
         stores=stores,
         connections=connections,
         publisher=publisher,
-        make_connector=app.connector_maker(settings),
+        make_connector=app.connector_maker(lambda: settings),
         upkeep=Upkeep(stores.tables, _silent),
         emit=_silent,
     )
     outcome = runner.run(Attempt(term, job))
-    stores.jobs.finish(connections, term, job, outcome)
+    one_turn.finish(stores.queue, connections, term, job, outcome)
 
 
 def _silent(_event: object) -> None:

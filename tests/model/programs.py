@@ -92,7 +92,7 @@ def _spin() -> str:
     found = shutil.which("spin")
     if found is not None and _is_spin(found):
         return found
-    return str(_fetched("spin", ("spin",), "usr/bin/spin"))
+    return str(fetched("spin", ("spin",), "usr/bin/spin"))
 
 
 def _is_spin(program: str) -> bool:
@@ -107,7 +107,7 @@ def _compiler() -> Compiler:
         found = shutil.which(name)
         if found is not None and (compiler := Compiler(found)).works():
             return compiler
-    program = _fetched("tcc", TCC_PACKAGES, "usr/bin/tcc")
+    program = fetched("tcc", TCC_PACKAGES, "usr/bin/tcc")
     compiler = _tcc(program)
     if not compiler.works():
         raise Unavailable("no C compiler, and the one that was fetched does not work here: install gcc")
@@ -139,7 +139,7 @@ def _tcc(program: Path) -> Compiler:
     )
 
 
-def _fetched(name: str, packages: Sequence[str], wanted: str) -> Path:
+def fetched(name: str, packages: Sequence[str], wanted: str) -> Path:
     """A file of the packages, downloaded once for however many processes ask together."""
     if not shutil.which("apt-get") or not shutil.which("dpkg"):
         raise Unavailable(f"no {name} on this machine, and no apt to fetch it with: install {packages[0]}")

@@ -3,15 +3,6 @@
 SELECT connection, code, message, since, until, person
 FROM leaderjobs.holds WHERE cluster = %(cluster)s ORDER BY since, connection;
 
--- name: hold
--- A probe that fails again prolongs the hold; `since` tells when it began.
-INSERT INTO leaderjobs.holds AS h (cluster, connection, code, message, until, person)
-SELECT %(cluster)s, %(connection)s, %(code)s, %(error)s, now() + %(delay)s::interval, %(person)s
-FROM leaderjobs.jobs
-WHERE id = %(id)s AND cluster = %(cluster)s AND state = 'running' AND term = %(number)s AND attempt = %(attempt)s
-ON CONFLICT (cluster, connection) DO UPDATE
-SET code = excluded.code, message = excluded.message, until = excluded.until, person = excluded.person;
-
 -- name: clear
 -- Work got through, so nobody needs to act any more.
 DELETE FROM leaderjobs.holds h
@@ -30,4 +21,4 @@ WITH freed AS (
     WHERE j.cluster = %(cluster)s AND j.connection = freed.connection
       AND j.state = 'retryable' AND j.scheduled_at > now()
 )
-SELECT pg_notify('leaderjobs', %(cluster)s) FROM freed;
+SELECT leaderjobs.wake(%(cluster)s) FROM freed;

@@ -16,14 +16,17 @@ from leaderjobs.connectors.base import Connector, Operation, ReadContext
 from leaderjobs.connectors.outcome import Answer
 from leaderjobs.coordination.memory import MemoryCoordinator
 from leaderjobs.coordination.memory_server import MemoryServer
+from leaderjobs.engine.leader import MakeBeside, Parts
+from leaderjobs.engine.limiter import Limits
 from leaderjobs.engine.replica import Replica
+from leaderjobs.engine.signals import Signals
 from leaderjobs.engine.stores import Stores
 from leaderjobs.engine.upkeep import Upkeep
 from leaderjobs.engine.worker import Worker
 from leaderjobs.model.batch import Batch, Landing
 from leaderjobs.model.effect import Request
 from leaderjobs.model.event import Event, EventKind
-from leaderjobs.model.job import Job, NewJob, Window
+from leaderjobs.model.job import Job, JobState, NewJob, Window
 from leaderjobs.model.marker import Cursor
 from leaderjobs.model.member import Member
 from leaderjobs.model.stream import Stream
@@ -33,6 +36,11 @@ from leaderjobs.store.pool import Database
 from tests.support import eventually
 
 CLUSTER = "acme"
+RETENTION = {
+    JobState.COMPLETED: timedelta(days=1),
+    JobState.CANCELLED: timedelta(days=1),
+    JobState.DISCARDED: timedelta(days=7),
+}
 
 
 @dataclass
@@ -137,6 +145,8 @@ class Bench:
     url: str
     stores: Stores
     script: Script
+    limits: Limits = field(default_factory=lambda: Limits(4))
+    beside: tuple[MakeBeside, ...] = ()
     running: list[Running] = field(default_factory=list)
 
     def start(self, name: str, *, url: str | None = None) -> Running:
@@ -153,16 +163,19 @@ class Bench:
             member=Member(name, guid, "host", os.getpid(), "1", clock.now()),
             cluster=CLUSTER,
             coordinator=coordinator,
-            stores=stores,
-            replica=Replica(None),
-            make_connector=lambda _name: ScriptedConnector(self.script),
-            prepare=lambda: upkeep.ensure("scripted", ScriptedConnector.streams),
-            upkeep=upkeep,
-            beside=(),
-            waker=waker,
-            concurrency=4,
-            drain_timeout=timedelta(seconds=5),
-            emit=events.append,
+            parts=Parts(
+                stores=stores,
+                replica=Replica(None),
+                make_connector=lambda _name: ScriptedConnector(self.script),
+                prepare=lambda: upkeep.ensure("scripted", ScriptedConnector.streams),
+                upkeep=upkeep,
+                beside=self.beside,
+                signals=Signals(waker),
+                limits=lambda: self.limits,
+                retention=RETENTION,
+                drain_timeout=timedelta(seconds=5),
+                emit=events.append,
+            ),
         )
 
         def run() -> None:

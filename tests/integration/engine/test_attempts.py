@@ -49,7 +49,10 @@ def test_a_provider_that_says_when_is_not_asked_before(surroundings: Bench) -> N
     eventually(lambda: surroundings.stores.jobs.get(job.id).state is JobState.RETRYABLE)
     waiting = surroundings.stores.jobs.get(job.id)
     assert waiting.scheduled_at - waiting.created_at > timedelta(minutes=59)
-    assert waiting.error == "slow down"
+    assert (waiting.error, waiting.attempt) == ("slow down", 0)
+    (hold,) = surroundings.stores.holds.all()
+    assert (hold.connection, hold.code, hold.person) == ("c", "rate_limited", False)
+    assert hold.until - waiting.created_at > timedelta(minutes=59)
 
 
 def test_attempts_run_out(surroundings: Bench) -> None:
@@ -151,3 +154,35 @@ def test_a_hold_ends_with_the_next_success(surroundings: Bench, page: int) -> No
     surroundings.stores.holds.release("c")
     assert surroundings.ended(job).state is JobState.COMPLETED
     assert surroundings.stores.holds.all() == []
+
+
+def test_every_attempt_is_kept_with_how_it_ended(surroundings: Bench) -> None:
+    surroundings.script = once(TransientError("down", retry_after=timedelta(0)))
+    surroundings.start("a")
+    job = surroundings.ended(surroundings.enqueue())
+
+    first, second = surroundings.stores.history.attempts(job.id)
+    assert (first.attempt, first.outcome, first.error) == (1, "retried", "down")
+    assert (second.attempt, second.outcome, second.error) == (2, "completed", None)
+    for each in (first, second):
+        assert (each.term, each.member) == (1, "a")
+        assert each.duration is not None
+        assert timedelta(0) <= each.duration < timedelta(minutes=1)
+
+
+def test_a_target_that_breaks_and_works_again_is_to_be_told_once_each(surroundings: Bench) -> None:
+    broken = [True]
+    surroundings.script = Script(error=lambda _s, _p: FatalError("no such account") if broken else None)
+    surroundings.start("a")
+    for _ in range(2):
+        assert surroundings.ended(surroundings.enqueue()).state is JobState.DISCARDED
+    broken.clear()
+    for _ in range(2):
+        assert surroundings.ended(surroundings.enqueue()).state is JobState.COMPLETED
+
+    told = [each.notice for each in surroundings.stores.notices.pending(["ops"], 10)]
+    assert [(notice.event.value, notice.error) for notice in told] == [
+        ("failure", "no such account"),
+        ("recovery", ""),
+    ]
+    assert {notice.member for notice in told} == {"a"}

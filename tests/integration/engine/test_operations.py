@@ -12,14 +12,16 @@ import pytest
 from leaderjobs.backoff import Backoff
 from leaderjobs.connectors.base import Channel
 from leaderjobs.connectors.outcome import Answer
-from leaderjobs.engine import operator
-from leaderjobs.engine.status import DatabaseView, report
+from leaderjobs.engine import operator, retrying
+from leaderjobs.engine.status import report
+from leaderjobs.engine.status_views import CoordinatorView, DatabaseView
 from leaderjobs.errors import Refused, StoreUnavailable, TransientError
 from leaderjobs.model.effect import EffectState, Request
 from leaderjobs.model.event import EventKind
 from leaderjobs.model.job import JobState
 from leaderjobs.model.settle import Rules
 from leaderjobs.store.effects import Effects, Stamp
+from leaderjobs.store.overview import Seen
 from tests.integration.engine.scripted import Bench
 from tests.integration.engine.shop import Pay, Shop, pay, settled
 from tests.support import eventually
@@ -119,7 +121,7 @@ def test_where_keys_are_ignored_and_the_look_up_lags_it_is_uncertain_and_never_s
     assert "does not act once for one key" in effect.reason
     eventually(lambda: member.saw(EventKind.EFFECT_UNCERTAIN))
     eventually(lambda: job_state(surroundings, effect.id) is JobState.UNCERTAIN)
-    view = DatabaseView(effects_uncertain=surroundings.stores.effects.counts()[0])
+    view = DatabaseView(seen=Seen(effects_uncertain=surroundings.stores.effects.counts()[0]))
     problems = surroundings_problems(view)
     assert problems["effects_uncertain"] == (
         "1 effect is uncertain; see: leaderjobs effects list --state uncertain"
@@ -136,7 +138,6 @@ def test_where_keys_are_ignored_and_the_look_up_lags_it_is_uncertain_and_never_s
 
 def surroundings_problems(view: DatabaseView) -> dict[str, str]:
     from leaderjobs import clock
-    from leaderjobs.engine.status import CoordinatorView
 
     made = report("acme", CoordinatorView("memory"), view, timedelta(seconds=1), clock.now())
     assert not made.healthy
@@ -188,7 +189,7 @@ def test_an_operation_that_this_member_does_not_know_waits_and_is_not_given_up(
     surroundings: Bench, shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        operator, "TROUBLE", Backoff(timedelta(milliseconds=200), timedelta(milliseconds=200))
+        retrying, "TROUBLE", Backoff(timedelta(milliseconds=200), timedelta(milliseconds=200))
     )
     effect_id = pay(surroundings)
     surroundings.script.operations = {}

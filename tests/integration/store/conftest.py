@@ -17,7 +17,7 @@ from tests.integration.store.rig import CONNECTOR, STREAM, Admin, Cluster
 from tests.integration.store.tables_rig import Grown
 
 _EMPTY = """
-TRUNCATE leaderjobs.effect_sends, leaderjobs.effects, leaderjobs.terms, leaderjobs.jobs, leaderjobs.holds, leaderjobs.markers, leaderjobs.stages, leaderjobs.met, leaderjobs.quotas, shop.things
+TRUNCATE leaderjobs.effect_sends, leaderjobs.effects, leaderjobs.terms, leaderjobs.jobs, leaderjobs.holds, leaderjobs.markers, leaderjobs.stages, leaderjobs.met, leaderjobs.quotas, leaderjobs.schedules, leaderjobs.fires, leaderjobs.attempts, leaderjobs.job_lines, leaderjobs.breaches, leaderjobs.notices, shop.things
 """
 
 

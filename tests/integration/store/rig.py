@@ -15,7 +15,7 @@ import psycopg
 from leaderjobs import clock
 from leaderjobs.model.batch import Batch, Landing
 from leaderjobs.model.effect import Effect, NewEffect, Request
-from leaderjobs.model.job import Job, NewJob
+from leaderjobs.model.job import Completed, Job, JobState, NewJob, Outcome
 from leaderjobs.model.marker import Marker
 from leaderjobs.model.settle import Basis
 from leaderjobs.model.stream import Column, ColumnType, Stream
@@ -26,8 +26,10 @@ from leaderjobs.store.holds import Holds
 from leaderjobs.store.jobs import Jobs
 from leaderjobs.store.markers import Markers
 from leaderjobs.store.pool import Database, TermConnections
+from leaderjobs.store.queue import Queue
 from leaderjobs.store.quotas import Quotas
 from leaderjobs.store.terms import Terms
+from tests import one_turn
 
 Admin: TypeAlias = psycopg.Connection[tuple[object, ...]]
 STREAM = Stream(
@@ -66,6 +68,7 @@ class Cluster:
     def __post_init__(self) -> None:
         self.terms = Terms(self.database, self.name)
         self.jobs = Jobs(self.database, self.name)
+        self.queue = Queue(self.database, self.name)
         self.holds = Holds(self.database, self.name)
         self.effects = Effects(self.database, self.name)
         self.markers = Markers(self.database, self.name)
@@ -114,7 +117,12 @@ class Cluster:
         return self.effects.stamp(led.connections, led.term, effect, uuid.uuid4(), basis, window)
 
     def claim(self, led: Led, limit: int = 1, busy: tuple[str, ...] = ()) -> list[Job]:
-        return self.jobs.claim(led.connections, led.term, limit, busy)
+        return one_turn.claim(self.queue, led.connections, led.term, limit, busy)
+
+    def finish(self, led: Led, job: Job, outcome: Outcome) -> JobState:
+        """The state that the job is in afterwards; a completed one ends its connection's hold."""
+        mended = (job.connection,) if isinstance(outcome, Completed) else ()
+        return one_turn.finish(self.queue, led.connections, led.term, job, outcome, mended)
 
     def start(self, led: Led, connection: str = "household", **more: object) -> Job:
         """A job that runs under the term."""

@@ -87,6 +87,7 @@ column job_lines.at timestamp with time zone not null
 column job_lines.attempt integer not null
 column job_lines.cluster text not null
 column job_lines.job bigint not null
+column job_lines.left_out integer not null default 0
 column job_lines.line text not null
 column job_lines.n bigint not null
 column jobs.attempt integer not null default 0
@@ -188,10 +189,12 @@ column stages.pile text not null
 column stages.upserts text[] not null
 column syncs.cluster text not null
 column syncs.connection text not null
+column syncs.known text[] not null
 column syncs.max_attempts integer not null
 column syncs.name text not null
 column syncs.streams text[] not null
 column syncs.time_limit interval
+column syncs.windowed text[] not null
 column terms.cluster text not null
 column terms.member text not null
 column terms.number bigint not null
@@ -255,11 +258,19 @@ constraint leaderjobs.terms PRIMARY KEY (cluster, partition)
 function advance(in_cluster text, in_connection text, in_stream text, expected bigint, in_resets bigint, more_rows bigint, new_cursor json, in_term bigint) returns TABLE(sequence bigint, rows bigint, committed_at timestamp with time zone) v
 function after_ended(in_cluster text, ended bigint[]) returns void v
 function apply_stages(in_schema text, in_table text, in_keys text[], in_cluster text, in_connection text, in_pile text, meeting boolean) returns void v
+function backfill(in_cluster text, in_name text, in_fire_time timestamp with time zone, in_time_zone text, in_wish jsonb) returns jsonb v
+function cancel_of_schedule(in_cluster text, in_schedule text) returns void v
+function check_enqueue(in_cluster text, in_target text, in_key text, in_at timestamp with time zone, in_delay interval, in_priority integer, in_streams text[], in_on_conflict text, in_full boolean, in_since timestamp with time zone, in_until timestamp with time zone, in_time_limit interval) returns leaderjobs.syncs s
 function column_expression(in_schema text, in_table text, in_column text) returns text s
+function complete(in_cluster text, in_number bigint, in_ids bigint[], in_attempts integer[]) returns integer v
+function decide(in_cluster text, in_name text, in_version bigint, in_from timestamp with time zone, in_until timestamp with time zone, in_missed bigint, in_term bigint, in_most_queued integer, in_fires jsonb) returns jsonb v
 function drop_pile(in_cluster text, in_connection text, in_pile text) returns void v
+function enqueue(target text, cluster text DEFAULT 'leaderjobs'::text, key text DEFAULT NULL::text, at timestamp with time zone DEFAULT NULL::timestamp with time zone, delay interval DEFAULT NULL::interval, priority integer DEFAULT 5, streams text[] DEFAULT NULL::text[], on_conflict text DEFAULT 'skip'::text, full_pull boolean DEFAULT false, since timestamp with time zone DEFAULT NULL::timestamp with time zone, until timestamp with time zone DEFAULT NULL::timestamp with time zone, time_limit interval DEFAULT NULL::interval) returns bigint v
 function enter(in_cluster text, in_partition integer, in_number bigint, idle_ms integer, lock_ms integer, statement_ms integer) returns void v
 function evict(in_cluster text, in_partition integer, newest bigint) returns integer v
 function fence(in_cluster text, in_partition integer, in_number bigint) returns void v
+function finish(in_cluster text, in_number bigint, in_endings jsonb) returns TABLE(id bigint, state text, scheduled_at timestamp with time zone) v
+function fire(in_cluster text, in_schedule text, in_fire_time timestamp with time zone, in_at timestamp with time zone, in_wish jsonb) returns bigint v
 function id_expression(keys text[]) returns text i
 function json_boolean(doc jsonb, VARIADIC path text[]) returns boolean i
 function json_date(doc jsonb, VARIADIC path text[]) returns date i
@@ -268,16 +279,21 @@ function json_numeric(doc jsonb, VARIADIC path text[]) returns numeric i
 function json_short_text(doc jsonb, VARIADIC path text[]) returns text i
 function json_text(doc jsonb, VARIADIC path text[]) returns text i
 function json_timestamptz(doc jsonb, VARIADIC path text[]) returns timestamp with time zone i
-function land(in_schema text, in_table text, in_keys text[], in_cluster text, in_connection text, in_ord bigint, in_timed boolean, in_ordered boolean, body jsonb, upserts text[], deletes text) returns void v
-function land_deletions(in_schema text, in_table text, in_keys text[], in_cluster text, in_connection text, in_ord bigint, in_ordered boolean, body jsonb, deletes text) returns void v
+function land(in_schema text, in_table text, in_keys text[], in_cluster text, in_connection text, in_ord bigint, in_timed boolean, in_ordered boolean, body jsonb, upserts text[], deletes text, docs text[], gone text[]) returns void v
+function land_deletions(in_schema text, in_table text, in_keys text[], in_cluster text, in_connection text, in_ord bigint, in_ordered boolean, body jsonb, deletes text, texts text[]) returns void v
 function meet(in_keys text[], in_cluster text, in_connection text, in_pile text, label text, body jsonb, upserts text[]) returns void v
 function order_at(orders jsonb, place bigint, label text) returns bigint v
+function pause_failed(in_cluster text, ended bigint[]) returns void v
+function plan(in_cluster text, in_effect jsonb, in_priority integer, in_at timestamp with time zone, in_schedule text DEFAULT NULL::text, in_fire_time timestamp with time zone DEFAULT NULL::timestamp with time zone) returns bigint v
 function progress(in_cluster text, in_id bigint, in_term bigint, in_attempt integer, in_stream text, more_rows bigint, in_total bigint) returns void v
+function publish_syncs(in_cluster text, in_syncs jsonb) returns void v
 function record(in_cluster text, in_effect uuid, in_stamp uuid, in_told text, in_code text, in_message text, in_status integer, in_replayed boolean, in_should_retry boolean, in_request_id text, in_remote_id text, in_facts jsonb, in_retry_after interval) returns boolean v
 function refuse(message text) returns text v
+function rescue(in_cluster text, in_number bigint, in_most integer, in_reason text) returns integer v
 function retire(in_schema text, in_table text, in_keys text[], in_cluster text, in_connection text, in_ord bigint, body jsonb, upserts text[], scope_column text, scope_value text) returns void v
 function row_id(doc jsonb, key text, label text) returns text v
 function row_ids(doc jsonb, keys text[], label text) returns text v
+function rows_expression(apart boolean) returns text i
 function rows_of(body jsonb, member text, label text) returns jsonb v
 function scope_condition(in_schema text, in_table text, scope_column text, scope_value text) returns text s
 function stamp(in_cluster text, in_effect uuid, in_version bigint, in_stamp uuid, in_term bigint, in_member text, in_basis text, in_window interval) returns TABLE(n integer, sent_at timestamp with time zone, version bigint) v
@@ -289,10 +305,12 @@ function wake(in_cluster text, in_connection text DEFAULT NULL::text, in_priorit
 index CREATE INDEX effects_contradicted ON leaderjobs.effects USING btree (cluster) WHERE (contradiction <> ''::text)
 index CREATE INDEX effects_newest ON leaderjobs.effects USING btree (cluster, created_at DESC)
 index CREATE INDEX effects_open ON leaderjobs.effects USING btree (cluster, state) WHERE (state = ANY (ARRAY['planned'::text, 'sending'::text, 'uncertain'::text]))
-index CREATE INDEX jobs_claimable ON leaderjobs.jobs USING btree (cluster, connection, priority, scheduled_at, id) WHERE (state = ANY (ARRAY['scheduled'::text, 'available'::text, 'retryable'::text, 'uncertain'::text]))
+index CREATE INDEX fires_age ON leaderjobs.fires USING btree (cluster, fire_time)
+index CREATE INDEX jobs_claimable ON leaderjobs.jobs USING btree (cluster, connection, priority, ((effect IS NOT NULL)), scheduled_at, id) WHERE (state = ANY (ARRAY['scheduled'::text, 'available'::text, 'retryable'::text, 'uncertain'::text]))
 index CREATE INDEX jobs_discarded ON leaderjobs.jobs USING btree (cluster, finished_at) WHERE (state = 'discarded'::text)
 index CREATE INDEX jobs_of_schedule ON leaderjobs.jobs USING btree (cluster, schedule) WHERE ((schedule IS NOT NULL) AND (state <> ALL (ARRAY['completed'::text, 'discarded'::text, 'cancelled'::text])))
 index CREATE INDEX jobs_running ON leaderjobs.jobs USING btree (cluster, term) WHERE (state = 'running'::text)
+index CREATE INDEX notices_in_order ON leaderjobs.notices USING btree (cluster, id)
 index CREATE UNIQUE INDEX attempts_pkey ON leaderjobs.attempts USING btree (cluster, job, n)
 index CREATE UNIQUE INDEX breaches_pkey ON leaderjobs.breaches USING btree (cluster, target)
 index CREATE UNIQUE INDEX columns_pkey ON leaderjobs.columns USING btree (namespace, relation, name)
@@ -322,6 +340,7 @@ options columns fillfactor=50
 options effect_sends fillfactor=70
 options effects autovacuum_vacuum_scale_factor=0.02
 options effects fillfactor=70
+options fires fillfactor=90
 options jobs autovacuum_analyze_scale_factor=0.05
 options jobs autovacuum_vacuum_cost_delay=0
 options jobs autovacuum_vacuum_scale_factor=0.01

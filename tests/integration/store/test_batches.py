@@ -64,7 +64,7 @@ def test_marker_that_is_not_there_is_refused(cluster: Cluster, admin: Admin) -> 
 def test_page_of_a_job_that_is_no_longer_ours_is_not_stored(cluster: Cluster, admin: Admin) -> None:
     led = cluster.lead()
     job = cluster.start(led)
-    cluster.jobs.finish(led.connections, led.term, job, GiveBack())
+    cluster.finish(led, job, GiveBack())
 
     with pytest.raises(Interrupted):
         cluster.commit(led, job, page({"id": "a"}), None)
@@ -76,7 +76,7 @@ def test_page_of_a_job_that_is_no_longer_ours_is_not_stored(cluster: Cluster, ad
 def test_page_of_an_earlier_attempt_is_not_stored(cluster: Cluster, admin: Admin) -> None:
     led = cluster.lead()
     first = cluster.start(led)
-    cluster.jobs.finish(led.connections, led.term, first, Retry(timedelta(0), "once"))
+    cluster.finish(led, first, Retry(timedelta(0), "once"))
     (second,) = cluster.claim(led)
 
     with pytest.raises(Interrupted, match=f"job {first.id} is no longer run by attempt 1"):
@@ -296,7 +296,7 @@ def test_cursor_too_large_is_refused(cluster: Cluster) -> None:
 def test_committed_page_ends_a_hold(cluster: Cluster) -> None:
     led = cluster.lead()
     job = cluster.start(led)
-    cluster.jobs.finish(led.connections, led.term, job, Hold(timedelta(0), "LOGIN", "sign in"))
+    cluster.finish(led, job, Hold(timedelta(0), "LOGIN", "sign in"))
     assert [hold.code for hold in cluster.holds.all()] == ["LOGIN"]
 
     (probe,) = cluster.claim(led)

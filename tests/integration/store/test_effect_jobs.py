@@ -6,15 +6,16 @@ from datetime import timedelta
 
 import pytest
 
+from leaderjobs.engine.limiter import OPERATIONS_AT_ONCE
 from leaderjobs.model.job import Cancelled, Completed, JobState, Postpone, Uncertain
-from leaderjobs.store.jobs import MOST_OPERATIONS, MOST_RESCUES
+from leaderjobs.store.jobs import MOST_RESCUES
 from tests.integration.store.rig import Admin, Cluster
 
 HOUR = timedelta(hours=1)
 
 
 def test_operations_run_beside_each_other_and_beside_the_sync_of_their_connection(cluster: Cluster) -> None:
-    for n in range(MOST_OPERATIONS + 2):
+    for n in range(OPERATIONS_AT_ONCE + 2):
         cluster.plan(f"invoice:in_{n}:pay")
     cluster.plan("invoice:x:pay", connection="other")
     cluster.enqueue("billing")
@@ -23,13 +24,9 @@ def test_operations_run_beside_each_other_and_beside_the_sync_of_their_connectio
 
     claimed = cluster.claim(led, limit=20)
 
-    assert sum(1 for job in claimed if job.effect and job.connection == "billing") == MOST_OPERATIONS
+    assert sum(1 for job in claimed if job.effect and job.connection == "billing") == OPERATIONS_AT_ONCE
     assert sum(1 for job in claimed if job.effect is None) == 1
     assert sum(1 for job in claimed if job.connection == "other") == 1
-    busy = [job.lane for job in claimed]
-    assert cluster.jobs.claim(led.connections, led.term, 20, busy, {"billing": MOST_OPERATIONS}) == []
-    more = cluster.jobs.claim(led.connections, led.term, 20, busy, {"billing": MOST_OPERATIONS - 1})
-    assert len(more) == 1
 
 
 @pytest.mark.parametrize(
@@ -48,7 +45,7 @@ def test_waiting_for_an_effect_spends_no_attempt(
     led = cluster.lead()
     (job,) = cluster.claim(led)
 
-    assert cluster.jobs.finish(led.connections, led.term, job, outcome) is state
+    assert cluster.finish(led, job, outcome) is state
     now = cluster.jobs.get(job.id)
     assert now.attempt == attempt
     assert (now.finished_at is not None) == state.final

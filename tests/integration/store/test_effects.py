@@ -228,7 +228,7 @@ def test_evidence_wakes_the_job_that_waits(cluster: Cluster) -> None:
     effect, stamp = stamped(cluster)
     led = cluster.lead()
     (job,) = cluster.claim(led)
-    assert cluster.jobs.finish(led.connections, led.term, job, Uncertain(HOUR, "why")) is JobState.UNCERTAIN
+    assert cluster.finish(led, job, Uncertain(HOUR, "why")) is JobState.UNCERTAIN
     assert cluster.claim(led) == []
 
     cluster.effects.record(effect, stamp, DONE)

@@ -239,7 +239,7 @@ def _claim(cluster: Cluster, led: Led) -> object:
 
 def _finish(cluster: Cluster, led: Led) -> object:
     (job,) = cluster.jobs.running()
-    return cluster.jobs.finish(led.connections, led.term, job, Completed())
+    return cluster.finish(led, job, Completed())
 
 
 def _commit(cluster: Cluster, led: Led) -> object:

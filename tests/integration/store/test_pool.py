@@ -168,7 +168,7 @@ def test_statement_without_a_name_or_twice_is_refused(text: str) -> None:
 
 
 def test_unknown_statement_is_told_with_the_known_ones() -> None:
-    with pytest.raises(LookupError, match=r"'nosuch'.*claim"):
+    with pytest.raises(LookupError, match=r"'nosuch'.*rescue"):
         queries.load("jobs")["nosuch"]
 
 

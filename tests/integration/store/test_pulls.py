@@ -41,7 +41,7 @@ class Pull:
 
     def next(self, **more: Any) -> Pull:
         """The same stream in the hands of another job, this one ended."""
-        self.cluster.jobs.finish(self.led.connections, self.led.term, self.job, Completed())
+        self.cluster.finish(self.led, self.job, Completed())
         return dataclasses.replace(self, job=self.cluster.start(self.led, **more))
 
     def take(self, batch: Batch, **changes: object) -> Marker:
@@ -269,7 +269,7 @@ def test_a_full_pull_forgets_a_stream_once_a_job(cluster: Cluster, pull: Pull, a
     assert marker is not None
     assert marker.cursor == {}
     cluster.commit(pull.led, job, page({"id": "b"}), marker)
-    cluster.jobs.finish(pull.led.connections, pull.led.term, job, Retry(timedelta(0), "once"))
+    cluster.finish(pull.led, job, Retry(timedelta(0), "once"))
     (again,) = cluster.claim(pull.led)
 
     cluster.batches.begin_full(pull.led.connections, pull.led.term, again, "things")
