@@ -37,7 +37,7 @@ from leaderjobs.embedded.postgres import PostgresServer
 from leaderjobs.embedded.server import write_private
 from leaderjobs.model.job import NewJob
 
-CONCURRENCY = 256
+CONCURRENCY = 512
 CONNECTIONS = 1_000
 LATENCY_JOBS = 500
 FEW_JOBS = 1_000

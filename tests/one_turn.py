@@ -23,8 +23,8 @@ def claim(
     ahead = Ahead(limiter.line_up)
     limiter.set_holds(queue.holds())
     ahead.found(queue.strands(ENOUGH), clock.elapsed())
-    readings, each = ahead.readings()
-    ahead.came(queue.read(readings, each) if readings else (), clock.elapsed())
+    asked = ahead.readings()
+    ahead.came(asked, queue.read(asked.readings, asked.each) if asked.readings else (), clock.elapsed())
     wanted: list[int] = []
     while len(wanted) < limit and (strand := limiter.next()) is not None:
         _, job = ahead.taken(strand)

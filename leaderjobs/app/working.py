@@ -121,7 +121,7 @@ def worker(reloading: Reloading, member_id: str | None, emit: Emit) -> Iterator[
                 ),
                 signals=signals,
                 limits=limits(reloading.current),
-                retention=retention(settings),
+                retention=lambda: retention(reloading.current()),
                 drain_timeout=settings.cluster.drain_timeout,
                 emit=emit,
             ),

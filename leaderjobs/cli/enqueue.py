@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from leaderjobs.cli.arguments import OUTPUT, duration, instant, pairs, words
-from leaderjobs.cli.waiting import TIMEOUT, until_ended
+from leaderjobs.cli.waiting import TIMEOUT
 from leaderjobs.errors import LeaderJobsError
 from leaderjobs.model.job import DEFAULT_PRIORITY, PRIORITIES
 
@@ -118,6 +118,7 @@ class Asked(NamedTuple):
 
 
 def _sync(stores: Stores, cluster: str, new: NewJob, request: Request, asked: Asked) -> None:
+    from leaderjobs.engine.waiting import until_ended
     from leaderjobs.model.job import JobState, OnConflict
 
     job, created = stores.jobs.enqueue(new, request.on_conflict)
@@ -145,6 +146,7 @@ def _operation(
     from leaderjobs.cli.effects import headline
     from leaderjobs.cli.printing import document
     from leaderjobs.engine.planner import When
+    from leaderjobs.engine.waiting import until_ended
     from leaderjobs.model.effect import EffectState
 
     when = When(request.priority, request.at, request.delay)

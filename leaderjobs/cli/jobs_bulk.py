@@ -12,7 +12,7 @@ from leaderjobs.cli.arguments import OUTPUT, duration, past
 from leaderjobs.cli.asking import DRY_RUN, YES, agreed, person
 from leaderjobs.cli.errors import say
 from leaderjobs.cli.printing import document
-from leaderjobs.cli.waiting import TIMEOUT, until_ended
+from leaderjobs.cli.waiting import TIMEOUT
 from leaderjobs.errors import LeaderJobsError, UsageError
 
 if TYPE_CHECKING:
@@ -216,6 +216,7 @@ def _report(changed: Changed) -> dict[str, object]:
 def _wait(stores: Stores, cluster: str, changed: Changed, timeout: timedelta) -> None:
     """Until every job that was named has ended; those beyond MOST_NAMED are not waited for."""
     from leaderjobs import clock
+    from leaderjobs.engine.waiting import until_ended
 
     deadline = clock.elapsed() + timeout.total_seconds()
     for job_id in changed.jobs:

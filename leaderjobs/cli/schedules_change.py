@@ -10,7 +10,7 @@ import click
 from leaderjobs.cli.arguments import OUTPUT, instant, pairs
 from leaderjobs.cli.asking import DRY_RUN, YES, agreed, person
 from leaderjobs.cli.printing import document, moment, table
-from leaderjobs.cli.waiting import TIMEOUT, until_ended
+from leaderjobs.cli.waiting import TIMEOUT
 from leaderjobs.errors import LeaderJobsError, UsageError
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ def resume(context: Context, name: str) -> None:
 def trigger(context: Context, *, name: str, wait: bool, timeout: timedelta, output: str) -> None:
     """Enqueue what schedule NAME asks for, now, also when it is paused."""
     from leaderjobs import app
+    from leaderjobs.engine.waiting import until_ended
 
     settings = context.settings()
     made = app.trigger(settings, name)

@@ -65,7 +65,7 @@ class ClusterSettings:
     """`postgresql://…`; None means the embedded server."""
     session_timeout: SessionTimeout = Duration(seconds=15)
     """What is asked of the coordinator; the server may grant another."""
-    concurrency: Annotated[int, msgspec.Meta(ge=1, le=256)] = 8
+    concurrency: Annotated[int, msgspec.Meta(ge=1, le=1024)] = 8
     max_lag: MaxLag = Duration(seconds=10)
     """How far a follower may lag before `status --check` says so."""
     drain_timeout: DrainTimeout = Duration(seconds=30)

@@ -25,7 +25,7 @@ from leaderjobs.store.queue import Found, Place, Read, Reading
 
 MOST_STRANDS = 20_000
 """Strands that are known at a time; what is in another one waits until a rescan finds room for it."""
-MOST_AHEAD = 8_192
+MOST_AHEAD = 32_768
 """Jobs that are kept ahead of all strands together, beside LEAST_EACH for every strand."""
 MOST_EACH = 256
 LEAST_EACH = 2
@@ -46,11 +46,13 @@ class Strand:
     place: Place = (_BEFORE_ALL, 0)
     """Everything up to here was read."""
     waiting: deque[Place] = field(default_factory=deque)
-    """Due and not started, in order; never beyond `place`."""
+    """Due and not started, in order."""
     more: bool = True
     """Whether there may be due jobs beyond the place."""
     due_at: float | None = None
     """When, by the caller's clock, the first job beyond the place is due; None when none is known."""
+    rewinds: int = 0
+    """How often the place went back: what was being read from beyond it then is read again."""
     lined_up: bool = False
     """The limiter's: whether it stands in one of its lines."""
 
@@ -58,6 +60,17 @@ class Strand:
     def key(self) -> Key:
         """What tells strands apart."""
         return self.connection, self.priority, self.operations
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Readings that are on their way; several may be, for no strand is read twice at a time."""
+
+    readings: Sequence[Reading] = ()
+    each: int = LEAST_EACH
+    """Jobs of each at most."""
+    strands: Sequence[tuple[Strand, int]] = ()
+    """In the order of the readings, with their rewinds."""
 
 
 class Ahead:
@@ -72,7 +85,6 @@ class Ahead:
         self._due: list[tuple[float, int, Strand]] = []
         self._order = itertools.count()
         self._looked: deque[Key] = deque()
-        self._reading: list[Strand] = []
         self._kept = 0
         self._each = MOST_EACH
 
@@ -94,7 +106,6 @@ class Ahead:
             strand = self._known((connection, priority, operations), (at, 0))
             if strand is not None:
                 self._rewind(strand, (at, 0))
-                self._ask(strand)
 
     def again(self, key: Key, place: Place) -> None:
         """A job of ours is waiting again, from this place on."""
@@ -102,33 +113,33 @@ class Ahead:
         if strand is None:
             return
         if place <= strand.place:
-            if place not in strand.waiting:
-                insort(strand.waiting, place)
-                self._kept += 1
-            self._lined_up(strand)
+            self._keep(strand, place)
         else:
             self._ask(strand)
 
     def found(self, rows: Iterable[Found], now: float) -> None:
         """What a rescan has found: the first job of every strand.
 
-        One at or before the place was missed, or is known: either way what comes after it may have been
-        missed too, so the strand is read again from there.
+        One at or before the place that is not kept was missed (or has run since the rescan looked): the
+        strand is read again from there. What was missed behind a kept one is found once that one has run.
         """
         for row in rows:
             key: Key = (row.connection, row.priority, row.operations)
-            first = (row.scheduled_at, row.id)
-            before = (row.scheduled_at, row.id - 1)
+            first, before = (row.scheduled_at, row.id), (row.scheduled_at, row.id - 1)
+            new = key not in self._strands
             strand = self._known(key, before)
             if strand is None:
                 continue
-            self._rewind(strand, before)
             if row.wait is not None:
                 self._wake_at(strand, now + row.wait)
-            elif strand.place == before:
+            elif new:
                 strand.place = first
                 self._keep(strand, first)
-            self._ask(strand)
+                self._ask(strand)
+            elif first > strand.place:
+                self._ask(strand)
+            elif first not in strand.waiting:
+                self._rewind(strand, before)
 
     def look_again(self, most: int) -> None:
         """Read so many of the known strands again, in turns: for what no signal has told."""
@@ -159,49 +170,53 @@ class Ahead:
             self._unread[strand] = None
         return place
 
-    def readings(self) -> tuple[Sequence[Reading], int]:
-        """What to read next, and how many jobs of each; `came` or `not_read` must follow."""
+    def readings(self) -> Asked:
+        """What to read next; `came` or `not_read` must follow."""
         wanting = len(self._unread)
-        self._reading = []
         if not wanting:
-            return (), LEAST_EACH
-        self._each = min(MOST_EACH, max(LEAST_EACH, (self._most - self._kept) // wanting))
+            return _NOTHING_ASKED
+        self._each = min(MOST_EACH, max(LEAST_EACH, self._most // len(self._strands)))
+        reading: list[tuple[Strand, int]] = []
         for _ in range(min(wanting, 2 * MOST_READINGS)):
             strand, _nothing = self._unread.popitem(last=False)
             if strand.waiting and self._kept >= self._most:
                 self._unread[strand] = None
                 continue
             strand.more = False
-            self._reading.append(strand)
-            if len(self._reading) == MOST_READINGS:
+            reading.append((strand, strand.rewinds))
+            if len(reading) == MOST_READINGS:
                 break
         readings = [
             Reading(strand.connection, strand.priority, strand.operations, strand.place)
-            for strand in self._reading
+            for strand, _ in reading
         ]
-        return readings, self._each
+        return Asked(readings, self._each, reading)
 
-    def came(self, rows: Sequence[Read], now: float) -> None:
-        """The answer to the last readings."""
-        reading, self._reading = self._reading, []
-        due = [0] * len(reading)
+    def came(self, asked: Asked, rows: Sequence[Read], now: float) -> None:
+        """The answer to readings, in the order in which they were asked."""
+        due = [0] * len(asked.strands)
         for number, job, at, wait in sorted(rows, key=_in_order):
-            strand = reading[number - 1]
+            strand, rewinds = asked.strands[number - 1]
             place = (at, job)
+            if strand.rewinds != rewinds:
+                # It was read from beyond its place: what lies between would be passed over.
+                continue
             if wait is not None:
                 self._wake_at(strand, now + wait)
             elif place > strand.place:
                 due[number - 1] += 1
                 strand.place = place
                 self._keep(strand, place)
-        for strand, count in zip(reading, due, strict=True):
-            # More of it are read when half of these are taken.
-            strand.more = strand.more or count == self._each
+        for (strand, rewinds), count in zip(asked.strands, due, strict=True):
+            if strand.rewinds != rewinds:
+                self._ask(strand)
+            else:
+                # More of it are read when half of these are taken.
+                strand.more = strand.more or count == asked.each
 
-    def not_read(self) -> None:
-        """The last readings got no answer."""
-        reading, self._reading = self._reading, []
-        for strand in reading:
+    def not_read(self, asked: Asked) -> None:
+        """The readings got no answer."""
+        for strand, _ in asked.strands:
             self._ask(strand)
 
     # -- parts ---------------------------------------------------------------------------------------------
@@ -225,19 +240,23 @@ class Ahead:
         return False
 
     def _rewind(self, strand: Strand, before: Place) -> None:
-        if before >= strand.place:
-            return
-        strand.place = before
-        while strand.waiting and strand.waiting[-1] > before:
-            strand.waiting.pop()
-            self._kept -= 1
+        if before < strand.place:
+            strand.place = before
+            strand.rewinds += 1
+        self._ask(strand)
 
     def _ask(self, strand: Strand) -> None:
         strand.more = True
         self._unread[strand] = None
 
     def _keep(self, strand: Strand, place: Place) -> None:
-        strand.waiting.append(place)
+        waiting = strand.waiting
+        if not waiting or waiting[-1] < place:
+            waiting.append(place)
+        elif place in waiting:
+            return
+        else:
+            insort(waiting, place)
         self._kept += 1
         if not strand.lined_up:
             self._lined_up(strand)
@@ -250,6 +269,9 @@ class Ahead:
         if len(self._due) > 2 * MOST_STRANDS:
             self._due = [each for each in self._due if each[2].due_at == each[0]]
             heapq.heapify(self._due)
+
+
+_NOTHING_ASKED = Asked()
 
 
 def _in_order(row: Read) -> tuple[int, datetime, int]:

@@ -32,19 +32,25 @@ class Attempt:
         self.job = job
         self.stopped: Stop | None = None
         """Why it was asked to stop; None while it was not."""
-        self._stop = threading.Event()
+        self._waited: threading.Event | None = None
+        """Made at the first wait: most attempts wait for nothing, and there are 25,000 a second."""
         self._lock = threading.Lock()
         self._connector: Connector | None = None
 
     def check(self) -> None:
         """Raise LeadershipLost when the term is over, Interrupted when the attempt was asked to stop."""
         self.term.check()
-        if self._stop.is_set():
+        if self.stopped is not None:
             raise Interrupted(f"job {self.job.id} was asked to stop between two pages")
 
     def wait(self, delay: timedelta) -> None:
         """Wait unless stopped; a term that ends stops all of its attempts, so no second event is needed."""
-        self._stop.wait(max(0.0, delay.total_seconds()))
+        with self._lock:
+            if self._waited is None:
+                self._waited = threading.Event()
+            if self.stopped is not None:
+                self._waited.set()
+        self._waited.wait(max(0.0, delay.total_seconds()))
         self.check()
 
     def stop(self, why: Stop = Stop.DRAIN) -> None:
@@ -55,7 +61,8 @@ class Attempt:
         """
         with self._lock:
             self.stopped = self.stopped or why
-            self._stop.set()
+            if self._waited is not None:
+                self._waited.set()
             if self._connector is not None:
                 self._connector.close()
 

@@ -1,4 +1,4 @@
-"""The attempts that are under way in one term: handed to threads, stopped when asked, taken back when over."""
+"""The attempts under way in one term: handed to threads, stopped when asked, taken back when over."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Running(Finished):
 
 
 class Attempts:
-    """Runs what is begun on a pool of threads. Where a method says nothing else: for one thread, the loop's."""
+    """Runs what is begun on a pool of threads. Where a method says nothing else: for the loop's thread."""
 
     def __init__(
         self,

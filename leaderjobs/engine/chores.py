@@ -1,4 +1,4 @@
-"""What keeps the queue in order while others work through it: looking for what no signal told, and pruning."""
+"""What keeps the queue in order while others work through it: looks for what no signal told, prunes."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Chores:
         connections: TermConnections,
         queue: Queue,
         jobs: Jobs,
-        retention: Mapping[JobState, timedelta],
+        retention: Callable[[], Mapping[JobState, timedelta]],
         found: Callable[[Sequence[Found]], None],
         emit: Emit,
     ) -> None:
@@ -104,7 +104,7 @@ class Chores:
         if clock.elapsed() < self._prune_at:
             return
         after = self._jobs.prune(
-            self._connections, self._term, self._retention, after=self._pruned_up_to, most=BITE
+            self._connections, self._term, self._retention(), after=self._pruned_up_to, most=BITE
         )
         self._pruned_up_to = after or 0
         self._prune_at = clock.elapsed() + (PRUNE_EVERY if after is None else BITE_EVERY)

@@ -64,8 +64,8 @@ class Parts:
     signals: Signals
     limits: Callable[[], Limits]
     """Those that hold now; another object only where they are others."""
-    retention: Mapping[JobState, timedelta]
-    """How long ended jobs are kept."""
+    retention: Callable[[], Mapping[JobState, timedelta]]
+    """How long ended jobs are kept, as it is now."""
     drain_timeout: timedelta
     emit: Emit
 
@@ -124,7 +124,9 @@ class Leader:
         """Stop at safe points; commits that are still out after the drain timeout are cut off."""
         self._stop_beside()
         self._dispatcher.drain()
-        self._drain_timer = threading.Timer(self._parts.drain_timeout.total_seconds(), self._connections.abort)
+        self._drain_timer = threading.Timer(
+            self._parts.drain_timeout.total_seconds(), self._connections.abort
+        )
         self._drain_timer.daemon = True
         self._drain_timer.start()
 
@@ -160,7 +162,7 @@ class Leader:
             queue=stores.queue,
             jobs=stores.jobs,
             retention=parts.retention,
-            found=lambda strands: dispatcher.found(strands),
+            found=lambda strands: dispatcher.found(strands),  # noqa: PLW0108 - each needs the other
             emit=emit,
         )
         dispatcher = Dispatcher(

@@ -31,6 +31,7 @@ from leaderjobs.model.report import (
     MarkerReport,
     MemberReport,
     NextFireReport,
+    Problem,
     ProgressReport,
     QueueReport,
     QuotaReport,
@@ -201,6 +202,11 @@ def report(
             *server_problems(view, database),
             *leader_problems(view, database, instant),
             *member_problems(members, max_lag),
+            *(
+                Problem("member_note", f"{member.id}: {note}", unhealthy=False)
+                for member in view.members
+                for note in member.replica.notes
+            ),
             *schedule_problems(cluster, database),
             *effect_problems(database),
             *work_problems(database),

@@ -59,7 +59,7 @@ class ScheduleSpec:
     """A sync by its name, or an operation as CONNECTION.OPERATION."""
     cron: str
     arguments: Mapping[str, str] = field(default_factory=dict)
-    """Of an operation; `{fire_time}` and `{fire_date}` stand for the fire time in the schedule's zone."""
+    """Of an operation; `{fire_time}` is the fire time in UTC, `{fire_date}` its date in the zone."""
     time_zone: str = "UTC"
     jitter: timedelta = timedelta(0)
     """A job runs up to so much later than its fire time; the same for the same fire time."""

@@ -40,7 +40,7 @@ class _Bound:
                 shut(self._cut)
 
     def leave(self) -> None:
-        # Under the lock: a descriptor that is closed may be another's at once, and must not be shut down then.
+        # Under the lock: a descriptor that is closed may at once be another's, and must not be shut down.
         with self._lock:
             self.left = True
             self._cut.close()

@@ -17,7 +17,7 @@ from psycopg import errors
 from leaderjobs.errors import Refused
 from leaderjobs.model.job import Job, JobState
 from leaderjobs.store import queries
-from leaderjobs.store.jobs import _job as job_of
+from leaderjobs.store.jobs import job_of
 from leaderjobs.store.pool import LOCK_PATIENCE, SHORT_STATEMENT, Database, milliseconds, piped, rows_of
 from leaderjobs.store.text import storable
 

@@ -35,7 +35,7 @@ class Jobs:
     def enqueue(self, new: NewJob, on_conflict: OnConflict = OnConflict.SKIP) -> tuple[Job, bool]:
         """Store a job and wake the leader; True when it is new. As `enqueueing.enqueue`."""
         row, created = enqueueing.enqueue(self._database, self._cluster, new, on_conflict)
-        return _job(row), created
+        return job_of(row), created
 
     def get(self, job_id: int) -> Job:
         """The job as it is now; Refused when this cluster has none of that id."""
@@ -107,11 +107,12 @@ class Jobs:
 
     def _rows(self, name: str, **parameters: object) -> list[Job]:
         return [
-            _job(row) for row in self._database.rows(_SQL[name], {**parameters, "cluster": self._cluster})
+            job_of(row) for row in self._database.rows(_SQL[name], {**parameters, "cluster": self._cluster})
         ]
 
 
-def _job(row: Mapping[str, Any]) -> Job:
+def job_of(row: Mapping[str, Any]) -> Job:
+    """The job of a row of the table."""
     return Job(
         id=row["id"],
         target=row["target"],

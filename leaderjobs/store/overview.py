@@ -17,7 +17,7 @@ from leaderjobs.model.quota import QuotaUse
 from leaderjobs.model.schedule import Fire, Schedule
 from leaderjobs.store import queries
 from leaderjobs.store.holds import StoredHold
-from leaderjobs.store.jobs import _job as job_of
+from leaderjobs.store.jobs import job_of
 from leaderjobs.store.pool import Database, rows_of
 from leaderjobs.store.terms import StoredTerm
 
@@ -118,7 +118,7 @@ def _counted(rows: list[dict[str, Any]]) -> tuple[dict[JobState, int], dict[str,
 def _schedules(rows: list[dict[str, Any]]) -> tuple[Schedule, ...]:
     if not rows:
         return ()
-    from leaderjobs.store.schedules import _schedule as schedule_of
+    from leaderjobs.store.schedules import schedule_of
 
     return tuple(schedule_of(row) for row in rows)
 
@@ -126,6 +126,6 @@ def _schedules(rows: list[dict[str, Any]]) -> tuple[Schedule, ...]:
 def _fires(rows: list[dict[str, Any]]) -> dict[str, Fire]:
     if not rows:
         return {}
-    from leaderjobs.store.schedules import _fire as fire_of
+    from leaderjobs.store.schedules import fire_of
 
     return {row["schedule"]: fire_of(row) for row in rows}

@@ -68,8 +68,8 @@ class Reading(NamedTuple):
 
 
 Read: TypeAlias = tuple[int, int, datetime, float | None]
-"""A job that comes next: which of the readings it belongs to, counted from 1; its id; when it is due, and how many
-seconds that is from now, None when it is due."""
+"""A job that comes next: which of the readings it belongs to, counted from 1; its id; when it is due, and how
+many seconds that is from now, None when it is due."""
 
 
 @dataclass(slots=True, eq=False)

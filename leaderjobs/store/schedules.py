@@ -118,7 +118,7 @@ class Schedules:
         with self._database.transaction() as connection:
             found = connection.execute(_SQL["all"], self._who())
             clock = connection.execute(_SQL["clock"])
-        return Reading(rows_of(clock)[0]["now"], [_schedule(row) for row in rows_of(found)])
+        return Reading(rows_of(clock)[0]["now"], [schedule_of(row) for row in rows_of(found)])
 
     def now(self) -> datetime:
         """The database's clock, by which fire times are due; aware UTC."""
@@ -140,9 +140,7 @@ class Schedules:
         if made:
             return made[0]
         owner = "the configuration's" if self.get(spec.name).source is Source.FILE else "a person's"
-        raise Refused(
-            f"schedule {spec.name} is there already, {owner}; choose another name, or remove it"
-        )
+        raise Refused(f"schedule {spec.name} is there already, {owner}; choose another name, or remove it")
 
     def remove(self, name: str) -> None:
         """Forget a person's schedule; its jobs and fires stay. Refused for one of the file, or none."""
@@ -162,12 +160,12 @@ class Schedules:
     def fires(self, name: str, limit: int = 20) -> list[Fire]:
         """The newest decided fire times, the newest first."""
         who = self._who(name=storable(name), limit=min(limit, MOST_LISTED))
-        return [_fire(row) for row in self._database.rows(_SQL["fires"], who)]
+        return [fire_of(row) for row in self._database.rows(_SQL["fires"], who)]
 
     def fires_between(self, name: str, start: datetime, end: datetime) -> list[Fire]:
         """The decided fire times in [start, end), the oldest first; aware."""
         who = self._who(name=storable(name), start=start, end=end)
-        return [_fire(row) for row in self._database.rows(_SQL["fires_between"], who)]
+        return [fire_of(row) for row in self._database.rows(_SQL["fires_between"], who)]
 
     def trigger(self, name: str, wish: Wish) -> int | None:
         """Enqueue by hand what the schedule asks for; the job's id, None where its effect is there."""
@@ -258,7 +256,7 @@ class Schedules:
         return Refused(f"no schedule is called {storable(name)!r}; known: {known}")
 
     def _rows(self, statement: str, **parameters: object) -> list[Schedule]:
-        return [_schedule(row) for row in self._database.rows(_SQL[statement], self._who(**parameters))]
+        return [schedule_of(row) for row in self._database.rows(_SQL[statement], self._who(**parameters))]
 
     def _who(self, **more: object) -> dict[str, object]:
         return {"cluster": self._cluster, **more}
@@ -296,7 +294,8 @@ def _plain(value: object) -> str:
     raise TypeError(f"{type(value).__name__} is not stored as JSON")
 
 
-def _schedule(row: Mapping[str, Any]) -> Schedule:
+def schedule_of(row: Mapping[str, Any]) -> Schedule:
+    """The schedule of a row of the table."""
     return Schedule(
         spec=ScheduleSpec(
             name=row["name"],
@@ -321,7 +320,8 @@ def _schedule(row: Mapping[str, Any]) -> Schedule:
     )
 
 
-def _fire(row: Mapping[str, Any]) -> Fire:
+def fire_of(row: Mapping[str, Any]) -> Fire:
+    """The fire of a row of the table."""
     return Fire(
         schedule=row["schedule"],
         fire_time=row["fire_time"],

@@ -11,9 +11,9 @@ from leaderjobs.model.job import Job, JobState
 from leaderjobs.model.schedule import Fire, FireOutcome, Schedule
 from leaderjobs.store import queries
 from leaderjobs.store.holds import StoredHold
-from leaderjobs.store.jobs import _job as job_of
+from leaderjobs.store.jobs import job_of
 from leaderjobs.store.pool import Database
-from leaderjobs.store.schedules import _schedule as schedule_of
+from leaderjobs.store.schedules import schedule_of
 from leaderjobs.store.terms import StoredTerm
 
 MOST_AHEAD = 10_000

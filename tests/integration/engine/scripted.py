@@ -172,7 +172,7 @@ class Bench:
                 beside=self.beside,
                 signals=Signals(waker),
                 limits=lambda: self.limits,
-                retention=RETENTION,
+                retention=lambda: RETENTION,
                 drain_timeout=timedelta(seconds=5),
                 emit=events.append,
             ),
