@@ -72,7 +72,7 @@ def test_the_file_is_the_nearest_that_was_named_or_exists(
 
 
 COMPLAINTS = [
-    ("= 9", "= 0", ":6: cluster.concurrency = 0: allowed: a whole number from 1 to 256"),
+    ("= 9", "= 0", ":6: cluster.concurrency = 0: allowed: a whole number from 1 to 1024"),
     ("= 9", "= 9.0", ":6: cluster.concurrency = 9.0: allowed: a whole number"),
     ("= 9", "= nan", ":6: cluster.concurrency = nan: allowed: a whole number"),
     ("= 9", "= true", ":6: cluster.concurrency = true: allowed: a whole number"),
