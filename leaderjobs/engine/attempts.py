@@ -58,8 +58,6 @@ class Attempts:
         self._deadlines: list[tuple[float, int, Running]] = []
         self._stop_all: Stop | None = None
         self._closed = False
-        self.least_over = 1
-        """How many must be over before `over` is called."""
         self._pool: Pool[Running] = Pool(most, self._work)
 
     def __contains__(self, job_id: object) -> bool:
@@ -186,8 +184,7 @@ class Attempts:
     def _end(self, running: Running, outcome: Outcome) -> None:
         running.outcome = outcome
         self._finished.append(running)
-        if len(self._finished) >= self.least_over:
-            self._over()
+        self._over()
         if self._closed:
             self._leave()
 

@@ -32,10 +32,6 @@ PAUSED_EVERY = 0.05
 MOST_ENDS = 512
 """Attempts whose end is recorded in one transaction."""
 LEAST_WAIT = 0.001
-LEAST_GATHERED = 32
-"""Attempts that began together for which their ends are gathered, too."""
-GATHERING = 0.004
-"""Seconds that the first of them waits at most to be recorded: less than a turn with many takes."""
 GONE = "gone"
 """What is said of a job that is not in the table any more."""
 STORE_PATIENCE = 10.0
@@ -92,7 +88,6 @@ class Dispatcher:
         self._carrier = Carrier(queue, connections, term)
         self._flight: tuple[Turn, Future[Turned]] | None = None
         self._begun = False
-        self._gather_until = 0.0
 
     def run(self) -> None:
         """Dispatch until drained or the term is over; StoreUnavailable when Postgres stays away too long."""
@@ -175,13 +170,16 @@ class Dispatcher:
     def _turn(self) -> bool:
         """Record, claim, read on and start; whether there was anything to do.
 
-        Large turns overlap with what runs: as soon as one has come back the next one leaves, with what ended
-        meanwhile, and only then is the answer looked at. (Two in the database at a time were no faster.)
+        Large turns overlap: the next one is made ready while one is in the database, and leaves before the
+        answer to that one is looked at. They have no job in common. (Two in the database were no faster.)
         """
+        self._take_ends()
+        may_start = self._term.may_start() and not self._draining
+        if may_start:
+            self._choose()
+        turn = self._made_ready(may_start=may_start)
         if self._flight is not None:
-            return self._turn_over(*self._flight)
-        self._gather()
-        turn = self._made_ready()
+            return self._land_flight(*self._flight, turn, then_send=turn.large)
         if turn.large:
             self._take_off(turn)
             return True
@@ -194,53 +192,36 @@ class Dispatcher:
             self._bear(error)
         return True
 
-    def _turn_over(self, back: Turn, answer: Future[Turned]) -> bool:
-        """Wait for the turn under way, send the next one if it is large, and take in the answer."""
+    def _land_flight(self, under_way: Turn, answer: Future[Turned], turn: Turn, *, then_send: bool) -> bool:
+        """Wait for the turn under way; `turn` leaves before the answer is looked at, or grows."""
         self._flight = None
+        if not then_send:
+            self._put_back(turn)
         try:
             turned = answer.result()
         except BaseException as error:
-            self._put_back(back)
+            if then_send:
+                self._put_back(turn)
+            self._put_back(under_way)
             if not isinstance(error, StoreError):
                 raise
             self._bear(error)
             return True
-        turn = self._made_ready()
-        if turn.large:
+        if then_send:
             self._take_off(turn)
-        else:
-            self._put_back(turn)
-        self._land(back, turned)
+        self._land(under_way, turned)
         return True
 
     def _take_off(self, turn: Turn) -> None:
         self._flight = (turn, self._carrier.send(turn))
 
-    def _gather(self) -> None:
-        """Let half of what has just begun end first, if it soon does, instead of running for the first one.
-
-        Else two turns take each other's place for ever: one with nearly all that may run, while nothing does,
-        and one for the few that ended before it left.
-        """
-        left = self._gather_until - clock.elapsed()
-        if left > 0:
-            self._rung = False
-            self._attempts.least_over = len(self._attempts) // 2
-            self._sleep(left)
-            self._attempts.least_over = 1
-
-    def _made_ready(self) -> Turn:
+    def _made_ready(self, *, may_start: bool) -> Turn:
         """The next turn; what it leaves stays for the one after."""
-        self._take_ends()
-        may_start = self._term.may_start() and not self._draining
-        if may_start:
-            self._choose()
         # A claim that was not acknowledged may stand: it is sent again also to be given back.
-        sends = may_start or self._draining
+        wanted = self._next.wanted if may_start or self._draining else []
         asked = self._ahead.readings() if may_start else Asked()
-        turn = Turn(self._next.ends, self._next.wanted if sends else [], self._next.mended, asked)
-        # Lists of its own: what is chosen while the turn is under way must not get into it.
-        self._next = Turn(wanted=[] if sends else self._next.wanted)
+        turn = Turn(self._next.ends, wanted, self._next.mended, asked)
+        self._next = Turn() if wanted else Turn(wanted=self._next.wanted)
         return turn
 
     def _land(self, turn: Turn, turned: Turned) -> None:
@@ -305,8 +286,6 @@ class Dispatcher:
                 self._attempts.drop(running)
         if begun:
             self._attempts.begin(begun)
-        if len(begun) >= LEAST_GATHERED:
-            self._gather_until = clock.elapsed() + GATHERING
 
     def _record_singly(self) -> None:
         """Something in the ends is refused: it must not keep the others from being recorded."""

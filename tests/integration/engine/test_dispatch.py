@@ -12,8 +12,6 @@ import psycopg
 import pytest
 
 from leaderjobs import clock
-from leaderjobs.engine.carrier import Carrier, Turn
-from leaderjobs.engine.dispatcher import Dispatcher
 from leaderjobs.engine.limiter import Limits
 from leaderjobs.errors import StoreUnavailable
 from leaderjobs.model.event import EventKind
@@ -172,40 +170,3 @@ def test_an_end_that_cannot_be_recorded_keeps_no_other_from_it(
     assert {surroundings.ended(job).state for job in fine} == {JobState.COMPLETED}
     failed = eventually(lambda: member.saw(EventKind.SERVICE_FAILED), what="the complaint")
     assert failed[0].facts["job"] == poisoned.id
-
-
-def test_what_is_chosen_while_a_turn_is_under_way_is_claimed_once(
-    surroundings: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Room is made for the next job of a connection right after a turn that claims nothing has left."""
-    monkeypatch.setattr("leaderjobs.engine.carrier.LEAST_SENT", 1)
-    gate = threading.Semaphore(0)
-    surroundings.script = Script(gate=gate, pages=1)
-    made: list[Dispatcher] = []
-    released: list[Turn] = []
-    build, send = Dispatcher.__init__, Carrier.send
-
-    def built(dispatcher: Dispatcher, **parts: Any) -> None:
-        build(dispatcher, **parts)
-        made.append(dispatcher)
-
-    def sent(carrier: Carrier, turn: Turn) -> Any:
-        answer = send(carrier, turn)
-        if turn.ends and not turn.wanted and not released:
-            released.append(turn)
-            gate.release()
-            eventually(lambda: made[0]._attempts.waits, what="the end of what the gate held back")
-        return answer
-
-    monkeypatch.setattr(Dispatcher, "__init__", built)
-    monkeypatch.setattr(Carrier, "send", sent)
-    jobs = [surroundings.enqueue("c", streams=streams) for streams in (("first",), (), ())]
-    jobs.append(surroundings.enqueue("other", streams=()))
-    member = surroundings.start("a")
-
-    ended = [surroundings.ended(job) for job in jobs]
-
-    assert {job.state for job in ended} == {JobState.COMPLETED}
-    started = [event.facts["job"] for event in member.saw(EventKind.JOB_STARTED)]
-    assert sorted(map(str, started)) == sorted(str(job.id) for job in jobs)
-    assert made[0]._limiter.running == 0

@@ -87,25 +87,3 @@ def test_closed_pool_ends_its_threads_after_their_work() -> None:
     assert not pool.join(0.05)
     gate.set()
     assert pool.join(5)
-
-
-def test_one_thread_does_its_work_in_the_order_in_which_it_was_put() -> None:
-    done: list[int] = []
-    pool = Pool(1, done.append)
-    for n in range(0, 1_000, 10):
-        pool.put(range(n, n + 10))
-    eventually(lambda: len(done) == 1_000, what="all of it")
-    pool.close()
-    assert pool.join(5)
-    assert done == list(range(1_000))
-
-
-def test_what_is_put_after_closing_is_not_done_and_can_be_taken_back_in_order() -> None:
-    done: list[int] = []
-    pool = Pool(2, done.append)
-    pool.close()
-    pool.put([1, 2, 3])
-    assert pool.join(5)
-    assert pool.take_back() == [1, 2, 3]
-    assert pool.take_back() == []
-    assert done == []
