@@ -12,7 +12,7 @@ import json
 import math
 import statistics
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TypedDict
 
@@ -73,6 +73,22 @@ def parser(description: str, runs: int) -> argparse.ArgumentParser:
     made.add_argument("--output", choices=("table", "json"), default="table", help="default: table")
     made.add_argument("--runs", type=positive, default=runs, metavar="N", help=f"default: {runs}")
     return made
+
+
+def parsed(made: argparse.ArgumentParser, peers: Collection[str]) -> argparse.Namespace:
+    """The command line of a benchmark with `--peers`; leaves, saying what is allowed, for one unknown."""
+    made.add_argument(
+        "--peers",
+        type=lambda text: [name for name in text.split(",") if name],
+        default=list(peers),
+        metavar="NAMES",
+        help=f"any of {','.join(peers)}; default: all",
+    )
+    wanted = made.parse_args()
+    unknown = sorted(set(wanted.peers) - set(peers))
+    if unknown:
+        made.error(f"--peers {unknown[0]}: allowed: {', '.join(peers)}")
+    return wanted
 
 
 def positive(text: str) -> int:

@@ -245,17 +245,7 @@ def _wanted() -> argparse.Namespace:
     parser.add_argument(
         "--big-rows", type=figures.positive, default=1_000_000, metavar="N", help="default: 1000000"
     )
-    parser.add_argument(
-        "--peers",
-        type=lambda text: [name for name in text.split(",") if name],
-        default=list(PEERS),
-        metavar="NAMES",
-        help=f"any of {','.join(PEERS)}; default: all",
-    )
-    wanted = parser.parse_args()
-    unknown = sorted(set(wanted.peers) - set(PEERS))
-    if unknown:
-        parser.error(f"--peers {unknown[0]}: allowed: {', '.join(PEERS)}")
+    wanted = figures.parsed(parser, PEERS)
     if wanted.big_rows <= wanted.rows:
         parser.error(f"--big-rows {wanted.big_rows}: allowed: more than --rows")
     return wanted

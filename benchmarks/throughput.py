@@ -281,18 +281,7 @@ def _wanted() -> argparse.Namespace:
         parser.add_argument(
             f"--{name}", type=figures.positive, default=count, metavar="N", help=f"default: {count}"
         )
-    parser.add_argument(
-        "--peers",
-        type=lambda text: [name for name in text.split(",") if name],
-        default=list(PEERS),
-        metavar="NAMES",
-        help=f"any of {','.join(PEERS)}; default: all",
-    )
-    wanted = parser.parse_args()
-    unknown = sorted(set(wanted.peers) - set(PEERS))
-    if unknown:
-        parser.error(f"--peers {unknown[0]}: allowed: {', '.join(PEERS)}")
-    return wanted
+    return figures.parsed(parser, PEERS)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
+from leaderjobs.config.settings import TIME_LIMIT
 from leaderjobs.errors import UsageError
 from leaderjobs.model.job import DEFAULT_PRIORITY, PRIORITIES, NewJob, OnConflict, Window
 from leaderjobs.model.sync import Sync
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 MOST_KEY_CHARACTERS = 200
 KEY_ALLOWED = f"1 to {MOST_KEY_CHARACTERS} printable characters"
-TIME_LIMITS = (timedelta(seconds=1), timedelta(days=30))
 TIME_LIMIT_ALLOWED = "1 second to 30 days"
 
 
@@ -155,7 +155,7 @@ def _check(request: Request) -> None:
         raise UsageError(
             f"priority = {request.priority}: allowed: a whole number from {PRIORITIES[0]} to {PRIORITIES[-1]}"
         )
-    if limit is not None and not TIME_LIMITS[0] <= limit <= TIME_LIMITS[1]:
+    if limit is not None and not TIME_LIMIT.low <= limit <= TIME_LIMIT.high:
         raise UsageError(f"{_named(request, 'time-limit')} = {limit}: allowed: {TIME_LIMIT_ALLOWED}")
     for name, instant in (("at", request.at), ("since", request.since), ("until", request.until)):
         if instant is not None and instant.tzinfo is None:

@@ -36,9 +36,8 @@ MaxLag = Annotated[
     Duration, Between(timedelta(milliseconds=100), timedelta(days=1), 'a duration from "100ms" to "1d"')
 ]
 Directory = Annotated[str, msgspec.Meta(pattern=r"\A/[^\0\n]{0,1000}\Z", description="an absolute path")]
-TimeLimit = Annotated[
-    Duration, Between(timedelta(seconds=1), timedelta(days=30), 'a duration from "1s" to "30d"')
-]
+TIME_LIMIT = Between(timedelta(seconds=1), timedelta(days=30), 'a duration from "1s" to "30d"')
+TimeLimit = Annotated[Duration, TIME_LIMIT]
 HOOK_URL_ALLOWED = '"https://HOST[:PORT][/PATH]" without user and password'
 HookUrl = Annotated[str, msgspec.Meta(description=HOOK_URL_ALLOWED)]
 HookTimeout = Annotated[

@@ -63,7 +63,6 @@ class Dispatcher:
         """Nothing is claimed before `run`. `limits` is asked now and then; `rescan` asks for a `found`."""
         self._term = term
         self._queue = queue
-        self._connections = connections
         self._signals = signals
         self._current_limits = limits
         self._ask_rescan = rescan

@@ -13,6 +13,7 @@ from leaderjobs.engine.status_problems import (
     effect_problems,
     leader_problems,
     member_problems,
+    note_problems,
     schedule_problems,
     server_problems,
     work_problems,
@@ -31,7 +32,6 @@ from leaderjobs.model.report import (
     MarkerReport,
     MemberReport,
     NextFireReport,
-    Problem,
     ProgressReport,
     QueueReport,
     QuotaReport,
@@ -202,11 +202,7 @@ def report(
             *server_problems(view, database),
             *leader_problems(view, database, instant),
             *member_problems(members, max_lag),
-            *(
-                Problem("member_note", f"{member.id}: {note}", unhealthy=False)
-                for member in view.members
-                for note in member.replica.notes
-            ),
+            *note_problems(view),
             *schedule_problems(cluster, database),
             *effect_problems(database),
             *work_problems(database),

@@ -62,6 +62,15 @@ def leader_problems(view: CoordinatorView, database: DatabaseView, instant: date
     return problems
 
 
+def note_problems(view: CoordinatorView) -> list[Problem]:
+    """What members say of themselves."""
+    return [
+        Problem("member_note", f"{member.id}: {note}", unhealthy=False)
+        for member in view.members
+        for note in member.replica.notes
+    ]
+
+
 def member_problems(members: Sequence[MemberReport], max_lag: timedelta) -> list[Problem]:
     """Followers that are too far behind, and members that cannot be told apart."""
     problems = [

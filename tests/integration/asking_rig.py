@@ -43,6 +43,22 @@ streams = ["invoices", "charges"]
 """
 
 
+def raised(stores: Stores, cluster: str, token: int) -> Term:
+    """A term that has raised the fence of a cluster with this token."""
+    return Term(
+        cluster=cluster,
+        partition=0,
+        number=stores.terms.raise_fence(0, token, "origin", f"member-{token}"),
+        token=token,
+        origin="origin",
+        member=f"member-{token}",
+        began_at=clock.now(),
+        session_timeout=timedelta(seconds=60),
+        elapsed=clock.elapsed,
+        sent_at=clock.elapsed(),
+    )
+
+
 @dataclass
 class Asking:
     """One cluster of a database, its settings, and the means to lead it."""
@@ -55,19 +71,7 @@ class Asking:
     @contextmanager
     def leading(self) -> Iterator[tuple[Term, TermConnections]]:
         """A term with a fence of its own; the one before is fenced out."""
-        token = next(self.tokens)
-        term = Term(
-            cluster=CLUSTER,
-            partition=0,
-            number=self.stores.terms.raise_fence(0, token, "origin", f"member-{token}"),
-            token=token,
-            origin="origin",
-            member=f"member-{token}",
-            began_at=clock.now(),
-            session_timeout=timedelta(seconds=60),
-            elapsed=clock.elapsed,
-            sent_at=clock.elapsed(),
-        )
+        term = raised(self.stores, CLUSTER, next(self.tokens))
         connections = TermConnections(self.stores.database, term, 2)
         try:
             yield term, connections

@@ -13,16 +13,15 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
-from leaderjobs import clock
 from leaderjobs.embedded.postgres import PostgresServer
 from leaderjobs.errors import FencedOut
 from leaderjobs.model.event import EventKind
 from leaderjobs.model.job import JobState, NewJob, OnConflict
 from leaderjobs.model.sync import Sync
-from leaderjobs.model.term import Term
 from leaderjobs.store.jobs import Waker
 from leaderjobs.store.pool import Database, TermConnections
 from leaderjobs.store.syncs import Syncs
+from tests.integration.asking_rig import raised
 from tests.integration.engine.scripted import CLUSTER, Bench, Script, bench
 from tests.pgbouncer import PgBouncer
 from tests.support import eventually
@@ -48,22 +47,6 @@ def surroundings(pooled_url: str) -> Iterator[Bench]:
     """Members, stores and schema, all through the pooler."""
     with bench(pooled_url) as made:
         yield made
-
-
-def terms(surroundings: Bench, token: int) -> Term:
-    """A term that has raised the fence with this token."""
-    return Term(
-        cluster=CLUSTER,
-        partition=0,
-        number=surroundings.stores.terms.raise_fence(0, token, "origin", f"member-{token}"),
-        token=token,
-        origin="origin",
-        member=f"member-{token}",
-        began_at=clock.now(),
-        session_timeout=timedelta(seconds=60),
-        elapsed=clock.elapsed,
-        sent_at=clock.elapsed(),
-    )
 
 
 def test_the_pooler_is_real_and_does_what_is_feared_of_it(pooled_url: str) -> None:
@@ -127,7 +110,7 @@ def test_the_fence_holds_through_the_pooler(surroundings: Bench, pooled_url: str
     """Writers of two terms share the backends; what the old term writes after the raise is never there."""
     database = Database(pooled_url, application="old")
     syncs = Syncs(CLUSTER)
-    old = terms(surroundings, 1)
+    old = raised(surroundings.stores, CLUSTER, 1)
     connections = TermConnections(database, old, limit=3)
     written = 0
     fenced = threading.Event()
@@ -147,7 +130,7 @@ def test_the_fence_holds_through_the_pooler(surroundings: Bench, pooled_url: str
     writer.start()
     try:
         eventually(lambda: written > 20, what="the old term to write")
-        new = terms(surroundings, 2)
+        new = raised(surroundings.stores, CLUSTER, 2)
         new_connections = TermConnections(surroundings.stores.database, new, limit=1)
         syncs.publish(new_connections, new, [Sync("new", "c", ("first",), ("first",), (), 1)])
         assert fenced.wait(10)

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-import psycopg
 import pytest
 
-from leaderjobs.embedded.postgres import PostgresServer
 from leaderjobs.engine import firing
 from leaderjobs.engine.firing import Backfilled, Configured, Wishes
 from leaderjobs.engine.planner import Planner
 from leaderjobs.errors import Refused, UsageError
 from leaderjobs.model.schedule import CatchUp, FireOutcome, Overlap, ScheduleSpec
-from leaderjobs.store.migrate import Migrations
-from leaderjobs.store.pool import Database
 from leaderjobs.store.schedules import KEPT_FIRES
 from tests.integration.engine.scheduling import SPEC, Planning, planning
 from tests.integration.engine.shop import STRIPE_LIKE, Pay
@@ -27,21 +22,9 @@ MINUTE = timedelta(minutes=1)
 PAY = replace(SPEC, name="rent", target="c.pay", arguments={"invoice": "rent-{fire_date}", "amount": "12"})
 
 
-@pytest.fixture(scope="module")
-def schema_url(postgres_server: PostgresServer) -> str:
-    """A migrated database: making one for every test would take most of the time."""
-    name = f"firing_{uuid.uuid4().hex}"
-    with closing(psycopg.connect(postgres_server.url, autocommit=True)) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-    url = postgres_server.url_of(name)
-    with closing(Database(url, application="test")) as made:
-        Migrations(made).apply()
-    return url
-
-
 @pytest.fixture
-def plan(schema_url: str) -> Iterator[Planning]:
-    with planning(schema_url, f"c{uuid.uuid4().hex[:12]}") as made:
+def plan(migrated_url: str) -> Iterator[Planning]:
+    with planning(migrated_url, f"c{uuid.uuid4().hex[:12]}") as made:
         made.script.operations = {"pay": Pay(STRIPE_LIKE)}
         yield made
 

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
 
-import psycopg
 import pytest
 
-from leaderjobs.embedded.postgres import PostgresServer
 from leaderjobs.engine import scheduler
 from leaderjobs.errors import StoreUnavailable
 from leaderjobs.model.event import EventKind
 from leaderjobs.model.job import JobState
 from leaderjobs.model.schedule import CatchUp, FireOutcome, Overlap, Source
-from leaderjobs.store.migrate import Migrations
-from leaderjobs.store.pool import Database
 from leaderjobs.store.schedules import Reading, Schedules
 from tests.integration.engine.scheduling import SPEC, Planning, every, planning
 from tests.integration.engine.shop import STRIPE_LIKE, Pay
@@ -33,21 +28,9 @@ A_SECOND = 1.0
 SLACK = 2.0
 
 
-@pytest.fixture(scope="module")
-def schema_url(postgres_server: PostgresServer) -> str:
-    """A migrated database: making one for every test would take most of the time."""
-    name = f"schedules_{uuid.uuid4().hex}"
-    with closing(psycopg.connect(postgres_server.url, autocommit=True)) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-    url = postgres_server.url_of(name)
-    with closing(Database(url, application="test")) as made:
-        Migrations(made).apply()
-    return url
-
-
 @pytest.fixture
-def plan(schema_url: str) -> Iterator[Planning]:
-    with planning(schema_url, f"c{uuid.uuid4().hex[:12]}") as made:
+def plan(migrated_url: str) -> Iterator[Planning]:
+    with planning(migrated_url, f"c{uuid.uuid4().hex[:12]}") as made:
         yield made
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
@@ -21,7 +21,6 @@ from leaderjobs.store.jobs import MOST_RESCUES
 from tests.integration.store.rig import Admin, Cluster, Led, page
 
 HOUR = timedelta(hours=1)
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def _finish(cluster: Cluster, led: Led, job: Job, outcome: Outcome) -> JobState:

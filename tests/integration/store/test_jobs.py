@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
@@ -20,7 +20,6 @@ from leaderjobs.model.job import (
 from tests.integration.store.rig import Admin, Cluster
 
 HOUR = timedelta(hours=1)
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def test_enqueued_job_comes_back_as_it_was_given(cluster: Cluster) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from leaderjobs.model.job import (
     JobState,
@@ -10,7 +10,6 @@ from leaderjobs.model.job import (
 from tests.integration.store.rig import Admin, Cluster
 
 HOUR = timedelta(hours=1)
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def test_sync_that_was_cancelled_before_its_leader_died_ends_cancelled(
